@@ -1,0 +1,74 @@
+"""The transfer set: samples plus views, a view being a pure function of (sample, view number, seed)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgedistill.data.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Raw samples and their labels, in memory or memory-mapped.
+
+    Args:
+        raw: (n, *raw_shape); uint8 pixels (height, width, channels) or float32 arrays.
+        labels: (n,), int64, 0 to len(classes) - 1.
+        classes: class names in label order.
+        fingerprint: sha256 over everything the samples were read from.
+    """
+
+    raw: NDArray[np.uint8] | NDArray[np.float32]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Model inputs of some samples, and what is known of their classes.
+
+    Args:
+        inputs: (batch, *input_shape), float32, preprocessed.
+        labels: (batch,), int64.
+        mixed_labels: (batch,), int64: the label of the sample mixed in; the sample's own without mixup.
+        mix: (batch,), float32, share of the mixed-in sample, 0 without mixup.
+    """
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    mixed_labels: NDArray[np.int64]
+    mix: NDArray[np.float32]
+
+
+class TransferSet(Protocol):
+    """What teacher and student are shown."""
+
+    samples: Samples
+    preprocessing: Preprocessing
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of samples, preprocessing, view settings and seed."""
+
+    @property
+    def view_count(self) -> int:
+        """Views of each sample."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], *, view: int) -> Batch:
+        """Return view `view` (0 to view_count - 1) of some samples; the same every time."""
+
+    def plain(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
+        """Return samples preprocessed and not varied, as in evaluation."""

@@ -1,0 +1,41 @@
+"""An executor runs one form of a model, and says what it is: hardware, host, emulation, interpretation."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Execution(StrEnum):
+    """What stands behind a result. Every result carries one."""
+
+    DEVICE = "device"  # ran on the deployment hardware
+    HOST = "host"  # ran on this workstation, in the runtime that the device uses
+    EMULATED = "emulated"  # ran in the device's runtime, on an emulated CPU
+    INTERPRETED = "interpreted"  # computed by our reading of the saved file
+    SIMULATED = "simulated"  # computed by the torch program the artifact was made from
+    PARSED = "parsed"  # only read and checked, not run
+    NOT_RUN = "not-run"  # could not be run here; never counts as a pass
+
+
+class Executor(Protocol):
+    """One way of running a model on float32 inputs."""
+
+    @property
+    def name(self) -> str:
+        """Short name, unique in one artifact: "onnxruntime-x86_64"."""
+
+    @property
+    def label(self) -> str:
+        """One line for people: runtime, version, options, machine."""
+
+    @property
+    def execution(self) -> Execution:
+        """What stands behind the result."""
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs (n, classes), float32, of preprocessed inputs (n, *input_shape)."""

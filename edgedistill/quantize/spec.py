@@ -1,0 +1,71 @@
+"""QuantSpec: how a target wants numbers. A value; targets with equal specs share one fine-tuning."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+
+class ActivationType(StrEnum):
+    """Integer type of activations."""
+
+    UINT8 = "uint8"
+    INT8 = "int8"
+
+
+class Symmetry(StrEnum):
+    """Whether the zero point is free."""
+
+    ASYMMETRIC = "asymmetric"
+    SYMMETRIC = "symmetric"
+
+
+class Granularity(StrEnum):
+    """How many scales a weight has."""
+
+    PER_CHANNEL = "per-channel"
+    PER_TENSOR = "per-tensor"
+
+
+class BiasType(StrEnum):
+    """How biases are stored; an int32 bias has scale `input scale * weight scale`."""
+
+    INT32 = "int32"
+    FLOAT = "float"
+
+
+class ScaleFormat(StrEnum):
+    """Which numbers a scale may be."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"  # fp16-representable and at least 2^-14, so that Core ML stores it bit for bit
+    POWER_OF_TWO = "power-of-two"
+
+
+@dataclass(frozen=True)
+class QuantSpec:
+    """How a target wants numbers.
+
+    Weights are int8, symmetric, codes -127 to 127. Symmetric activations use codes -127 to 127 and zero point 0;
+    asymmetric ones the whole range of their type.
+    """
+
+    activation: ActivationType = ActivationType.UINT8
+    symmetry: Symmetry = Symmetry.ASYMMETRIC
+    weights: Granularity = Granularity.PER_CHANNEL
+    bias: BiasType = BiasType.INT32
+    scale_format: ScaleFormat = ScaleFormat.FP16
+
+    @property
+    def activation_codes(self) -> tuple[int, int]:
+        """Lowest and highest activation code."""
+        if self.symmetry is Symmetry.SYMMETRIC:
+            return (-127, 127) if self.activation is ActivationType.INT8 else (1, 255)
+        return (0, 255) if self.activation is ActivationType.UINT8 else (-128, 127)
+
+    @property
+    def key(self) -> str:
+        """Short stable name of this value, for folder names and stage keys."""
+        text = "|".join(f"{name}={value}" for name, value in sorted(asdict(self).items()))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

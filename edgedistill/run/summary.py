@@ -1,0 +1,211 @@
+"""summary.json: the machine-readable end of every run. The HTML page and the CLI table are drawn from it alone."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from edgedistill.evaluate.executor import Execution
+
+FILE = "summary.json"
+
+
+class Record(BaseModel):
+    """A part of the summary: frozen and closed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Rung(Record):
+    """One step of the accuracy ladder from the teacher to the device."""
+
+    stage: str
+    """`teacher`, `student-alone`, `student` (distilled, fp32), `program` (INT8), `artifact`."""
+    target: str | None = None
+    """`target/profile` for an artifact."""
+    metric: str = "accuracy"
+    """Name of the metric."""
+    value: float | None
+    """Share from 0 to 1; none when it was not run."""
+    n: int
+    """Evaluation samples."""
+    execution: Execution
+    """What stands behind the value."""
+    executor: str
+    """Runtime, version, options, machine."""
+    parameters: int | None = None
+    """Weights of the model, where it is one of ours."""
+    size_bytes: int | None = None
+    """Size of the model file, where there is one."""
+    note: str = ""
+    """Why it was not run, or what to know."""
+
+
+class FileRecord(Record):
+    """One file of an artifact."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class ArtifactRecord(Record):
+    """One built artifact."""
+
+    target: str
+    profile: str
+    folder: str
+    """Path relative to the run directory."""
+    model: str
+    """Path of the model file inside the folder."""
+    files: tuple[FileRecord, ...]
+    fp32_bytes: int
+    """Size of the fp32 ONNX file of the same student."""
+    readback_tensors: int
+    """Tensors whose codes, scales and zero points were read back from the saved file."""
+    readback_equal: int
+    """Those that equal the program's bit for bit."""
+
+
+class ParityRecord(Record):
+    """How far two executors of the same model agree."""
+
+    target: str
+    """`target/profile`."""
+    reference: str
+    """Name of the first executor."""
+    reference_execution: Execution
+    other: str
+    """Name of the second executor."""
+    other_execution: Execution
+    label: str
+    """The second executor's runtime, version, options, machine."""
+    n: int
+    """Samples compared; 0 when not run."""
+    top1_agreement: float | None
+    """Share of samples with the same class."""
+    identical_outputs: float | None
+    """Share of output values with identical bits."""
+    within_one_step: float | None
+    """Share of output values within the recipe's `max_steps` output steps."""
+    largest_steps: float | None
+    """Largest difference in output steps."""
+    step: float
+    """One output step: the reference outputs' range divided by 255."""
+    passed: bool | None
+    """Whether the gate passed; none when not run."""
+    note: str = ""
+
+
+class LatencyRecord(Record):
+    """Latency of one model in one runtime, measured here."""
+
+    model: str
+    """`student-fp32` or `target/profile`."""
+    execution: Literal[Execution.DEVICE, Execution.HOST]
+    """Emulated time is never latency: the type forbids it."""
+    label: str
+    """Runtime, version, options, machine."""
+    threads: int
+    processes: int
+    n: int
+    """Samples in all."""
+    quick: bool
+    """True below 1,024 samples or 60 s."""
+    cold_load_ms: float
+    first_inference_ms: float
+    p50_ms: float
+    p50_ci95_ms: tuple[float, float]
+    p90_ms: float
+    p99_ms: float | None
+    """None where there are too few samples (459) to bound it."""
+    mad_ms: float
+    samples_file: str
+    """Raw samples in nanoseconds, path relative to the run directory."""
+
+
+class InstructionRecord(Record):
+    """Instructions per inference on an emulated CPU: a count, not a time."""
+
+    model: str
+    cpu_model: str
+    instructions: float
+    execution: Literal[Execution.EMULATED] = Execution.EMULATED
+
+
+class StageRecord(Record):
+    """One stage of the run."""
+
+    name: str
+    key: str
+    state: Literal["done", "cached", "failed", "not-run"]
+    wall_s: float
+    cpu_s: float
+    note: str = ""
+
+
+class CurvePoint(Record):
+    """One epoch of a training."""
+
+    epoch: float
+    loss: float
+    accuracy: float | None
+    """On the evaluation set."""
+    learning_rate: float
+
+
+class Curve(Record):
+    """The history of one training."""
+
+    name: str
+    """`student`, `student-alone`, `finetune`."""
+    points: tuple[CurvePoint, ...]
+
+
+class Confusion(Record):
+    """Confusion matrix of one rung."""
+
+    stage: str
+    counts: tuple[tuple[int, ...], ...]
+    """Rows are true classes, columns predicted ones."""
+
+
+class GateRecord(Record):
+    """One check that the run must pass."""
+
+    name: str
+    passed: bool | None
+    """None when it could not be run here."""
+    found: str
+    wanted: str
+
+
+class Summary(Record):
+    """Everything a reader of the run needs."""
+
+    schema_version: Literal["edgedistill.summary/1"] = "edgedistill.summary/1"
+    name: str
+    recipe: dict[str, object]
+    """The recipe as it was run, defaults filled in."""
+    classes: tuple[str, ...]
+    versions: dict[str, str]
+    """edgedistill, python, torch, onnx, onnxruntime, numpy."""
+    machine: dict[str, str]
+    """CPU, cores, system of the workstation."""
+    ladder: tuple[Rung, ...]
+    artifacts: tuple[ArtifactRecord, ...]
+    parity: tuple[ParityRecord, ...]
+    latency: tuple[LatencyRecord, ...] = ()
+    instructions: tuple[InstructionRecord, ...] = ()
+    gates: tuple[GateRecord, ...]
+    stages: tuple[StageRecord, ...]
+    curves: tuple[Curve, ...] = ()
+    confusion: tuple[Confusion, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def summary_from_file(path: Path) -> Summary:
+    """Return the summary of a run directory's summary.json."""
+    return Summary.model_validate_json(path.read_text("utf-8"))

@@ -1,0 +1,180 @@
+"""The contract every deployment target keeps, and the values it exchanges with the rest."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from edgedistill.errors import UnsupportedError, nearest
+from edgedistill.quantize.spec import QuantSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgedistill.data.preprocessing import Preprocessing
+    from edgedistill.evaluate.executor import Executor
+    from edgedistill.quantize.program import QuantizedProgram
+
+__all__ = [
+    "Artifact",
+    "ArtifactFile",
+    "DeviceProfile",
+    "Issue",
+    "Package",
+    "QuantSpec",
+    "QuantizedTensor",
+    "Severity",
+    "Target",
+    "profiles_from_folder",
+]
+
+
+class Severity(StrEnum):
+    """What a broken rule does."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One broken rule: which node, which rule, what happens, and the fix."""
+
+    rule: str
+    node: str
+    severity: Severity
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """What is known of a device model.
+
+    Args:
+        name: the profile's name: "raspberry-pi-5".
+        title: the device's own name: "Raspberry Pi 5".
+        facts: everything else: cpu, cores, memory_bytes, features, runtime, sources.
+    """
+
+    name: str
+    title: str
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class QuantizedTensor:
+    """The codes, scale and zero point of one tensor; `codes` is None for an activation.
+
+    Args:
+        codes: int8 or int32 codes as stored, or None.
+        scale: () or (channels,), float32.
+        zero_point: () or (channels,), integer.
+    """
+
+    codes: NDArray[np.signedinteger] | None
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Package:
+    """What an artifact carries besides the model.
+
+    Args:
+        name: the recipe's name.
+        classes: class names in label order.
+        preprocessing: from raw sample to model input.
+        golden_raw: (n, *raw_shape) raw samples that the runner checks itself with.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    golden_raw: NDArray[np.uint8] | NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """One file of an artifact."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder that goes to the device: model, manifest, preprocessing, labels, golden samples, runner.
+
+    Args:
+        folder: where it is.
+        target: name of the target that built it.
+        profile: name of the device profile.
+        model: path of the model file inside the folder.
+        files: every file, hashed.
+        notes: what a reader of the report should know.
+    """
+
+    folder: Path
+    target: str
+    profile: str
+    model: str
+    files: tuple[ArtifactFile, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+class Target(Protocol):
+    """A place where models are deployed. One implementation per folder, found through entry points."""
+
+    name: ClassVar[str]
+
+    def profiles(self) -> Mapping[str, DeviceProfile]:
+        """Return the known device models by name."""
+
+    def quant_spec(self, profile: DeviceProfile) -> QuantSpec:
+        """Return how this device wants numbers."""
+
+    def check(self, program: QuantizedProgram, profile: DeviceProfile) -> Sequence[Issue]:
+        """Return the broken rules, before any work; pure."""
+
+    def build(
+        self, program: QuantizedProgram, profile: DeviceProfile, *, package: Package, into: Path
+    ) -> Artifact:
+        """Write the artifact's folder; the same program gives the same bytes."""
+
+    def read_back(self, artifact: Artifact) -> Mapping[str, QuantizedTensor]:
+        """Return codes, scales and zero points by tensor name, from the saved file."""
+
+    def executors(self, artifact: Artifact) -> Sequence[Executor]:
+        """Return the ways to run the artifact without the device, each labelled."""
+
+
+def profiles_from_folder(folder: Path) -> dict[str, DeviceProfile]:
+    """Return the device profiles of a folder of TOML files by name; each has `title` and its facts."""
+    profiles = {}
+    for path in sorted(folder.glob("*.toml")):
+        facts = tomllib.loads(path.read_text("utf-8"))
+        title = str(facts.pop("title"))
+        profiles[path.stem] = DeviceProfile(name=path.stem, title=title, facts=facts)
+    return profiles
+
+
+def profile_named(target: Target, name: str) -> DeviceProfile:
+    """Return one profile of a target.
+
+    Raises:
+        UnsupportedError: the target has no such profile.
+    """
+    profiles = target.profiles()
+    if name not in profiles:
+        raise UnsupportedError(
+            f"profile '{name}' of target '{target.name}'", found="not known", fix=nearest(name, profiles)
+        )
+    return profiles[name]
