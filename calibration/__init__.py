@@ -1,0 +1,1 @@
+"""Where quantization ranges come from."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import types
-import typing
+import json
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgedistill.data.preprocessing import ArrayPreprocessing, ImagePreprocessing
-from edgedistill.errors import RecipeError, nearest
+from edgedistill.errors import RecipeError
+from edgedistill.recipe_file import mapping_from_file, overridden, override_from_text
+from edgedistill.recipe_problems import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from edgedistill.recipe_file import Override
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Scalar = bool | int | float | str | None
@@ -22,7 +26,7 @@ Scalar = bool | int | float | str | None
 class Section(BaseModel):
     """A part of the recipe: frozen, and closed against unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Views(Section):
@@ -37,14 +41,14 @@ class Views(Section):
     crop: float = Field(default=1.0, gt=0, le=1)
     """Smallest share of the area that a random resized crop keeps; 1 means no crop (images)."""
     mixup: float = Field(default=0.0, ge=0, le=10)
-    """Alpha of the Beta distribution that mixes a view with another sample's; 0 means no mixup (arXiv:1710.09412)."""
+    """Alpha of the Beta distribution that mixes a view with another sample's (arXiv:1710.09412); 0: none."""
 
 
 class Data(Section):
     """The transfer set and the evaluation set."""
 
     source: str = "fashion-mnist"
-    """`fashion-mnist`, `shapes` (small, synthetic, offline), `image-folder:PATH`, `npz:PATH`, `python:module:function`."""
+    """`fashion-mnist`, `shapes` (small, offline), `image-folder:PATH`, `npz:PATH`, `python:module:function`."""
     classes: tuple[str, ...] = ()
     """Class names in label order; empty takes the source's own."""
     preprocessing: Annotated[ImagePreprocessing | ArrayPreprocessing, Field(discriminator="kind")]
@@ -61,7 +65,7 @@ class Model(Section):
     options: dict[str, Scalar | tuple[Scalar, ...]] = {}
     """Keyword arguments of the factory; `classes` and `channels` are added for the built-in families."""
     weights: str | None = None
-    """Path of a `.safetensors` or `.pt`/`.pth` state dictionary, or `builtin:NAME`; none means random weights."""
+    """Path of a `.safetensors` or `.pt`/`.pth` state dictionary, or `builtin:NAME`; none: random weights."""
 
 
 class SoftTargets(Section):
@@ -120,7 +124,7 @@ class Distill(Training):
     hints: tuple[Hint, ...] = ()
     """Learning from the teacher's features."""
     baseline: bool = False
-    """Also train the same student alone, on labels only, for the same epochs, to show what distillation gained."""
+    """Also train the same student alone, on labels only and as long, to show what distillation gained."""
 
 
 class RangeMethod(StrEnum):
@@ -198,7 +202,7 @@ class Verify(Section):
     min_within_steps: Share = 0.999
     """Least share of outputs within `max_steps`; a gate."""
     emulate: Emulate = Emulate.AUTO
-    """`auto` runs the emulated board where it can be had and says "not run" where not; `require` stops there."""
+    """`auto` runs the emulated board where it can be had, else says "not run"; `require` stops there."""
     cpu_model: str = "cortex-a76"
     """CPU model of the emulated board."""
 
@@ -254,7 +258,7 @@ class Recipe(Section):
     """Where the teacher's outputs are kept."""
 
 
-def recipe_from_yaml(path: Path, *, overrides: typing.Sequence[str] = ()) -> Recipe:
+def recipe_from_yaml(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe in a YAML file, with `dotted.key=value` overrides applied.
 
     Relative paths in it stay as written; `run` resolves them against the recipe's folder.
@@ -262,74 +266,39 @@ def recipe_from_yaml(path: Path, *, overrides: typing.Sequence[str] = ()) -> Rec
     Raises:
         RecipeError: the file is missing, is no YAML, or has an unknown key or a value out of range.
     """
-    try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(
-            f"recipe '{path}'", found="the file does not exist", fix="`edgedistill init` writes one"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe '{path}'", found=f"no valid YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise RecipeError(f"recipe '{path}'", found=f"a {type(document).__name__}", wanted="a mapping of keys")
-    for override in overrides:
-        _apply(document, override)
-    return recipe_from_mapping(document, thing=f"recipe '{path}'")
+    parsed = [override_from_text(text) for text in overrides]
+    document = overridden(mapping_from_file(path), parsed)
+    return _validated(document, thing=f"recipe '{path}'", overrides=parsed)
 
 
-def recipe_from_mapping(document: typing.Mapping[str, object], *, thing: str = "recipe") -> Recipe:
-    """Return the validated recipe.
+def recipe_from_mapping(document: Mapping[str, object], *, thing: str = "recipe") -> Recipe:
+    """Return the validated recipe; values are taken as they are, so `"3"` is no number and 1 is no `true`.
 
     Raises:
         RecipeError: an unknown key (with the nearest valid one), or a value out of range.
     """
+    return _validated(document, thing=thing, overrides=())
+
+
+def recipe_schema() -> dict[str, object]:
+    """Return the JSON schema of a recipe, for editors; `recipe.schema.json` beside this file is the same."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+
+
+def _validated(document: Mapping[str, object], *, thing: str, overrides: Sequence[Override]) -> Recipe:
     try:
-        return Recipe.model_validate(document)
+        text = json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(thing, found=f"a value that no recipe can hold: {error}") from error
+    try:
+        # from JSON, where strict means: a list is a tuple, text is an enum's value, nothing else changes
+        return Recipe.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise RecipeError(thing, found="; ".join(_problem(item) for item in error.errors())) from error
+        found = problems(error, document=json.loads(text), root=Recipe, overrides=overrides)
+        raise RecipeError(thing, found=_listing(found)) from error
 
 
-def _apply(document: dict[str, Any], override: str) -> None:
-    if not re.match(r"^[A-Za-z_][\w.]*=", override):
-        raise RecipeError(f"override '{override}'", found="no key", wanted="dotted.key=value")
-    path, _, text = override.partition("=")
-    *parents, last = path.split(".")
-    section = document
-    for name in parents:
-        child = section.setdefault(name, {})
-        if not isinstance(child, dict):
-            raise RecipeError(f"override '{override}'", found=f"'{name}' is no section")
-        section = child
-    section[last] = yaml.safe_load(text)
-
-
-def _problem(item: typing.Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in item["loc"])
-    if item["type"] != "extra_forbidden":
-        return f"'{place}' = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
-    *parents, last = item["loc"]
-    return f"unknown key '{place}': {nearest(str(last), _keys_at(parents))}"
-
-
-def _keys_at(parents: typing.Sequence[str | int]) -> list[str]:
-    """Return the valid keys of the section at a pydantic location."""
-    sections: list[type[BaseModel]] = [Recipe]
-    for part in parents:
-        if isinstance(part, int):
-            continue
-        found = [
-            inner
-            for section in sections
-            if part in section.model_fields
-            for inner in _sections_in(section.model_fields[part].annotation)
-        ]
-        sections = found or sections  # a discriminator's tag is a part of the location, but no field
-    return [name for section in sections for name in section.model_fields]
-
-
-def _sections_in(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if typing.get_origin(annotation) in (tuple, list, typing.Union, types.UnionType, Annotated):
-        return [section for inner in typing.get_args(annotation) for section in _sections_in(inner)]
-    return []
+def _listing(found: Sequence[str]) -> str:
+    if len(found) == 1:
+        return found[0]
+    return f"{len(found)} problems:\n" + ";\n".join(f"  {problem}" for problem in found)

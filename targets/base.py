@@ -144,9 +144,7 @@ class Target(Protocol):
     def check(self, program: QuantizedProgram, profile: DeviceProfile) -> Sequence[Issue]:
         """Return the broken rules, before any work; pure."""
 
-    def build(
-        self, program: QuantizedProgram, profile: DeviceProfile, *, package: Package, into: Path
-    ) -> Artifact:
+    def build(self, program: QuantizedProgram, profile: DeviceProfile, *, package: Package, into: Path) -> Artifact:
         """Write the artifact's folder; the same program gives the same bytes."""
 
     def read_back(self, artifact: Artifact) -> Mapping[str, QuantizedTensor]:

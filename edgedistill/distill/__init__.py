@@ -1,0 +1,1 @@
+"""Teaching a student: the teacher's outputs, the losses, the training loop."""

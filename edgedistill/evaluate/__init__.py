@@ -1,0 +1,1 @@
+"""Task metrics, executors, and parity between two executors of the same model."""

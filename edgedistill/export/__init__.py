@@ -1,0 +1,1 @@
+"""From a quantized program or an fp32 module to ONNX."""

@@ -1,0 +1,1 @@
+"""Compact student families, and loading the models of others."""

@@ -65,6 +65,13 @@ class QuantSpec:
         return (0, 255) if self.activation is ActivationType.UINT8 else (-128, 127)
 
     @property
+    def title(self) -> str:
+        """One line for people, unique among specs: "uint8 asymmetric, per-channel weights, int32 bias, fp16 scales"."""
+        return (
+            f"{self.activation} {self.symmetry}, {self.weights} weights, {self.bias} bias, {self.scale_format} scales"
+        )
+
+    @property
     def key(self) -> str:
         """Short stable name of this value, for folder names and stage keys."""
         text = "|".join(f"{name}={value}" for name, value in sorted(asdict(self).items()))

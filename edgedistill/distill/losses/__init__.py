@@ -1,0 +1,1 @@
+"""Losses: pure functions, one file per family."""

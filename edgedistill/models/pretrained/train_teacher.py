@@ -1,41 +1,43 @@
 """Train the demonstration's teacher, `fashion_mnist_residual24.safetensors`.
 
-Usage: python train_teacher.py --data DIR --out FILE.safetensors     (about 45 minutes on 2 cores)
+Usage: python train_teacher.py --out FILE.safetensors [--data DIR]     (about 45 minutes on 2 cores)
 
-DIR holds the four .gz files of Fashion-MNIST. The run is seeded; its last weights are saved, none is chosen by its
-test accuracy, and the accuracy on the 10,000 test images is printed and goes into the file's metadata.
+DIR holds the four .gz files of Fashion-MNIST; without it they are found or fetched as for a recipe. The run is seeded;
+its last weights are saved, none is chosen by its test accuracy, and the accuracy on the 10,000 test images is printed
+and goes into the file's metadata.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 from torch.nn import functional
 
+from edgedistill.data import fashion_mnist
 from edgedistill.models.residual import ResidualNet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from edgedistill.data.checks import Split
 
 MEAN, DEVIATION = 0.2860, 0.3530
 BATCH = 128
-ERASE_SHARE, ERASE_SIDE = 0.3, 8
+FLIP_SHARE, ERASE_SHARE, ERASE_SIDE = 0.5, 0.3, 8
 
 logger = logging.getLogger(__name__)
 
 
-def read(folder: Path, name: str) -> Tensor:
-    """Return one idx file as uint8: images (n, 1, 28, 28) or labels (n,)."""
-    raw = gzip.decompress((folder / f"{name}-ubyte.gz").read_bytes())
-    axes = raw[3]
-    shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(axes)]
-    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape).copy()
-    return torch.from_numpy(values[:, None] if axes > 1 else values)
+def read(folder: Path, split: Split) -> tuple[Tensor, Tensor]:
+    """Return the images (n, 1, 28, 28), uint8, and the labels (n,), int64, of one split."""
+    images, labels = fashion_mnist.arrays(split, folder=folder)
+    return torch.tensor(images)[:, None], torch.tensor(labels).long()
 
 
 def normalised(images: Tensor) -> Tensor:
@@ -50,7 +52,7 @@ def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     offsets = torch.randint(0, 5, (2, count), generator=generator)
     rows = offsets[0][:, None] + torch.arange(height)
     columns = offsets[1][:, None] + torch.arange(width)
-    flip = torch.rand(count, generator=generator) < 0.5
+    flip = torch.rand(count, generator=generator) < FLIP_SHARE
     columns[flip] = columns[flip].flip(1)
     out = padded[torch.arange(count)[:, None, None], 0, rows[:, :, None], columns[:, None, :]]
     corner = torch.randint(0, height - ERASE_SIDE, (2, count), generator=generator)
@@ -64,7 +66,7 @@ def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
 def accuracy(model: ResidualNet, images: Tensor, labels: Tensor) -> float:
     """Return the share of images whose largest logit is the label."""
     model.eval()
-    predicted = torch.cat([model(normalised(part)).argmax(1) for part in images.split(500)])
+    predicted = torch.cat([model(normalised(part)).argmax(1) for part in torch.split(images, 500)])
     return float((predicted == labels).float().mean())
 
 
@@ -78,20 +80,20 @@ def train(model: ResidualNet, images: Tensor, labels: Tensor, *, epochs: int, ge
         model.train()
         order = torch.randperm(len(images), generator=generator)
         total = 0.0
-        for batch in order[: steps * BATCH].split(BATCH):
+        for batch in torch.split(order[: steps * BATCH], BATCH):
             loss = functional.cross_entropy(model(normalised(augmented(images[batch], generator))), labels[batch])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
-            total += float(loss)
+            total += loss.item()
         logger.info("epoch %d loss %.4f %.0f s", epoch + 1, total / steps, time.monotonic() - started)
 
 
 def main() -> None:
     """Train, evaluate, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=18)
     args = parser.parse_args()
@@ -99,9 +101,9 @@ def main() -> None:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     model = ResidualNet(classes=10, channels=1, width=24, blocks=(1, 2, 2))
-    images, labels = read(args.data, "train-images-idx3"), read(args.data, "train-labels-idx1").long()
-    train(model, images, labels, epochs=args.epochs, generator=generator)
-    test = accuracy(model, read(args.data, "t10k-images-idx3"), read(args.data, "t10k-labels-idx1").long())
+    folder = args.data or fashion_mnist.located()
+    train(model, *read(folder, "train"), epochs=args.epochs, generator=generator)
+    test = accuracy(model, *read(folder, "test"))
     logger.info("accuracy on the 10,000 test images: %.4f", test)
     metadata = {"accuracy": f"{test:.4f}", "epochs": str(args.epochs), "torch": torch.__version__, "seed": "0"}
     save_file(model.state_dict(), args.out, metadata=metadata)

@@ -1,0 +1,106 @@
+"""Kills a run at random moments and shows that what it ends with is what an uninterrupted run ends with.
+
+Usage: python benchmarks/kill_and_resume.py [RECIPE] [--kills 10] [--seed 0] [--out FILE.json] [KEY=VALUE ...]
+
+One run is left alone; a second one, in another run directory with another cache of teacher outputs, gets SIGKILL `--kills` times, at
+moments drawn evenly from the first one's duration, and is started again each time. Every file of every artifact must
+have the same sha256 in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def started(recipe: Path, overrides: list[str], *, folder: Path, cache: Path) -> subprocess.Popen[bytes]:
+    """Start a run in a process group of its own, with its own cache of teacher outputs."""
+    chosen = [*overrides, f"cache.folder={cache.absolute()}"]
+    command = [sys.executable, "-m", "edgedistill", "run", str(recipe), "--folder", str(folder), *chosen]
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def artifact_hashes(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every artifact file of a finished run."""
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    return {
+        f"{artifact['folder']}/{file['path']}": file["sha256"]
+        for artifact in summary["artifacts"]
+        for file in artifact["files"]
+    }
+
+
+def unfinished_step(folder: Path) -> str:
+    """Return the name of the step that was interrupted, "none" between two."""
+    work = folder / "work"
+    names = sorted(path.name for path in work.iterdir()) if work.exists() else []
+    return ", ".join(names) or "none"
+
+
+def killed_run(
+    recipe: Path, overrides: list[str], *, folder: Path, cache: Path, moments: list[float]
+) -> list[dict[str, object]]:
+    """Run with a SIGKILL after each number of seconds, then to the end; return what each kill hit."""
+    kills: list[dict[str, object]] = []
+    for after_s in moments:
+        process = started(recipe, overrides, folder=folder, cache=cache)
+        try:
+            process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills.append({"after_s": round(after_s, 1), "step": unfinished_step(folder)})
+            print(f"killed after {after_s:.1f} s in: {kills[-1]['step']}", flush=True)
+        else:
+            break
+    code = started(recipe, overrides, folder=folder, cache=cache).wait()
+    print(f"last attempt ended with {code}", flush=True)
+    return kills
+
+
+def main() -> None:
+    """Compare the two runs, write the results; exit code 1 when a hash differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path, nargs="?", default=ROOT / "examples/fashion_mnist.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=Path("runs/kill-and-resume"))
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/kill_and_resume.json")
+    args = parser.parse_args()
+    begun = time.monotonic()
+    calm = args.runs / "calm"
+    code = started(args.recipe, args.overrides, folder=calm, cache=args.runs / "calm-cache").wait()
+    duration_s = time.monotonic() - begun
+    print(f"uninterrupted: {duration_s:.0f} s, ended with {code}", flush=True)
+    generator = random.Random(args.seed)
+    # each attempt goes on where the last one was, so moments within a share of the whole cover every stage
+    moments = [generator.uniform(2, max(4.0, 2 * duration_s / args.kills)) for _ in range(args.kills)]
+    struck = args.runs / "struck"
+    kills = killed_run(args.recipe, args.overrides, folder=struck, cache=args.runs / "struck-cache", moments=moments)
+    expected, found = artifact_hashes(calm), artifact_hashes(struck)
+    results = {
+        "recipe": args.recipe.name,
+        "overrides": args.overrides,
+        "uninterrupted_s": round(duration_s, 1),
+        "kills": kills,
+        "artifact_files": len(expected),
+        "equal": expected == found,
+        "sha256": expected,
+    }
+    args.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    print(f"{len(kills)} kills, {len(expected)} artifact files, equal: {expected == found}")
+    sys.exit(0 if expected == found else 1)
+
+
+if __name__ == "__main__":
+    main()

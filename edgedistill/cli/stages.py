@@ -1,0 +1,120 @@
+"""What `run` and the verbs of one stage have in common: plan, do what is not up to date, show the result."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedistill.cli.output import document, say, table
+from edgedistill.cli.stored import stored_summary
+from edgedistill.errors import GateError, InputError
+
+if TYPE_CHECKING:
+    from edgedistill.run.pipeline import Plan
+    from edgedistill.run.summary import Summary
+
+
+def run_until(
+    stage: str,
+    recipe: Path,
+    overrides: Sequence[str] | None,
+    *,
+    folder: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Do the stages of a recipe up to one of them, or say what would be done."""
+    from edgedistill.run.pipeline import Stage, plan
+
+    planned = plan(recipe, overrides=overrides or (), folder=folder, until=Stage(stage))
+    if dry_run:
+        _show_plan(planned, as_json=as_json)
+    elif (summary := _up_to_date(planned)) is not None:
+        _show_again(summary, planned, as_json=as_json)
+    else:
+        _do(planned, as_json=as_json)
+
+
+def _up_to_date(planned: "Plan") -> "Summary | None":
+    """Return the summary that is there already, if it is the one that this plan would end with."""
+    if any(stage.state != "cached" for stage in planned.stages):
+        return None
+    try:
+        summary = stored_summary(planned.folder)
+    except InputError:  # the stages are done, but their summary was removed or damaged: it is written again
+        return None
+    # a gate's limit is in no stage's key: with another one the gates have to be judged again
+    return summary if summary.recipe == planned.recipe.model_dump(mode="json") else None
+
+
+def _do(planned: "Plan", *, as_json: bool) -> None:
+    from edgedistill.cli.progress import progress_on_terminal
+    from edgedistill.run.pipeline import execute
+
+    try:
+        with progress_on_terminal() as progress:
+            summary = execute(planned, progress=progress)
+    except GateError:
+        _show(stored_summary(planned.folder), planned, as_json=as_json)
+        raise
+    _show(summary, planned, as_json=as_json)
+
+
+def _show_again(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
+    """Show a result that is there already; a gate that failed then fails now."""
+    if not as_json:
+        say("nothing to do: every stage is up to date")
+    _show(summary, planned, as_json=as_json)
+    failed = [gate for gate in summary.gates if gate.passed is False]
+    if failed:
+        found = "; ".join(f"{gate.name}: {gate.found}, wanted {gate.wanted}" for gate in failed)
+        raise GateError(f"run '{planned.folder}'", found=found)
+
+
+def _show_plan(planned: "Plan", *, as_json: bool) -> None:
+    if as_json:
+        stages = [
+            {"name": stage.name, "key": stage.key, "state": stage.state, "note": stage.note} for stage in planned.stages
+        ]
+        document({"name": planned.recipe.name, "folder": str(planned.folder), "stages": stages})
+        return
+    say(f"{planned.recipe.name} in {planned.folder}")
+    table(("stage", "state", "note"), [(stage.name, stage.state, stage.note) for stage in planned.stages])
+
+
+def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
+    if as_json:
+        document(summary.model_dump(mode="json"))
+        return
+    _show_ladder(summary)
+    for gate in summary.gates:
+        verdict = {True: "passed", False: "FAILED", None: "not run"}[gate.passed]
+        say(f"{verdict}: {gate.name}: {gate.found}, wanted {gate.wanted}")
+    for note in summary.notes:
+        say(f"note: {note}")
+    say(f"results: {planned.folder}")
+    page = planned.folder / "report.html"
+    if page.is_file():
+        say(f"report: {page}")
+
+
+def _show_ladder(summary: "Summary") -> None:
+    from edgedistill.report.table import ladder_rows
+
+    rows = ladder_rows(summary)
+    if rows:
+        table(
+            ("step", "target", "accuracy", "against teacher", "samples", "parameters", "size", "ran on"),
+            [
+                (
+                    row.step,
+                    row.target,
+                    row.value,
+                    row.against_teacher,
+                    row.n,
+                    row.parameters,
+                    row.size,
+                    row.badge,
+                )
+                for row in rows
+            ],
+        )

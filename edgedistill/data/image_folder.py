@@ -1,0 +1,275 @@
+"""A folder of image files, one subfolder per class, decoded once into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedistill.cache import cache_folder
+from edgedistill.data.arrays import resize_image
+from edgedistill.data.checks import RawSplit
+from edgedistill.data.split import test_members
+from edgedistill.data.whole_file import written_whole
+from edgedistill.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from edgedistill.data.checks import Split
+    from edgedistill.data.preprocessing import ImagePreprocessing
+    from edgedistill.progress import Progress
+
+FORMATS = {
+    ".bmp": "BMP",
+    ".jpeg": "JPEG",
+    ".jpg": "JPEG",
+    ".pgm": "PPM",
+    ".png": "PNG",
+    ".ppm": "PPM",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+"""Formats by suffix. Pillow is kept from guessing: one of its formats runs a PostScript interpreter."""
+
+MAX_FILE_BYTES = 64 << 20
+MAX_PIXELS = 64_000_000
+"""Largest image that is decoded; a small file may claim to be much larger."""
+
+DEEP_MODES = ("I", "F")
+"""Pillow's modes of more than 8 bits, which it would clip to 255 without a word."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image.
+
+    Args:
+        path: where it is.
+        name: its path in the folder, with forward slashes.
+        label: name of its class.
+        split: "train" or "test"; None where the folder has no such subfolders.
+    """
+
+    path: Path
+    name: str
+    label: str
+    split: Split | None
+
+
+def read(
+    folder: Path,
+    split: Split,
+    *,
+    preprocessing: ImagePreprocessing,
+    classes: tuple[str, ...],
+    progress: Progress,
+) -> RawSplit:
+    """Return one split; its pixels are memory-mapped from the cache.
+
+    The folder holds `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*`, of which a fifth of each class is for
+    testing. Transparency is dropped, as `Image.convert` does.
+
+    Args:
+        folder: of the images.
+        split: "train" or "test".
+        preprocessing: size and channels wanted.
+        classes: names in label order, which must be the folder's; empty takes them sorted.
+        progress: told of each image that is decoded.
+
+    Raises:
+        DataError: the folder is empty, an image cannot be decoded or is too large, or a link leads out of it.
+        ResourceError: the disk is full.
+    """
+    thing = f"'image-folder:{folder}'"
+    files = _listed(folder, thing=thing)
+    names = _class_names({file.label for file in files}, classes, thing=thing)
+    mine = _of_split(files, names, split)
+    if not mine:
+        raise DataError(thing, found=f"no image for '{split}'", fix=f"add some below '{folder / split}'")
+    labels = np.array([names.index(file.label) for file in mine], np.int64)
+    content = _fingerprint(files)
+    text = "|".join((content, split, repr(preprocessing.raw_shape), *(file.name for file in mine)))
+    kept = cache_folder() / "image-folder" / f"{hashlib.sha256(text.encode()).hexdigest()}.npy"
+    if not kept.exists():
+        _decode(mine, preprocessing, kept, progress)
+    return RawSplit(np.load(kept, mmap_mode="r"), labels, names, content)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the sha256 of all images' names and contents, and of the version of Pillow that decodes them.
+
+    The contents are read again only where a name, size or time of change is another than before.
+
+    Raises:
+        DataError: the folder is empty, or a link leads out of it.
+    """
+    return _fingerprint(_listed(folder, thing=f"'image-folder:{folder}'"))
+
+
+def _fingerprint(files: list[ImageFile]) -> str:
+    states = hashlib.sha256(f"pillow {version('pillow')}".encode())
+    for file in files:
+        state = file.path.stat()
+        states.update(f"{file.path.absolute()}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+    known = cache_folder() / "image-folder" / f"{states.hexdigest()}.sha256"
+    if not known.exists():
+        with written_whole(known) as path:
+            path.write_text(_content_hash(files))
+    return known.read_text("ascii")
+
+
+def _content_hash(files: list[ImageFile]) -> str:
+    digest = hashlib.sha256(f"pillow {version('pillow')}".encode())
+    for file in files:
+        with file.path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{file.name}|{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _listed(folder: Path, *, thing: str) -> list[ImageFile]:
+    """Return all images, sorted by name."""
+    if not folder.is_dir():
+        raise DataError(thing, found="no such folder")
+    subfolders = {path.name for path in folder.iterdir() if path.is_dir()}
+    files: list[ImageFile] = []
+    if _has_splits(folder, subfolders, thing=thing):
+        files += _images_below(folder, folder / "train", "train", thing=thing)
+        files += _images_below(folder, folder / "test", "test", thing=thing)
+    else:
+        files += _images_below(folder, folder, None, thing=thing)
+    if not files:
+        raise DataError(
+            thing,
+            found=f"no images; its subfolders: {', '.join(sorted(subfolders)) or 'none'}",
+            wanted=f"train/CLASS/* and test/CLASS/*, or CLASS/*, with {', '.join(FORMATS)}",
+        )
+    return sorted(files, key=lambda file: file.name)
+
+
+def _has_splits(folder: Path, subfolders: set[str], *, thing: str) -> bool:
+    """Return whether the subfolders are train and test; a class may be called "train" as well.
+
+    Raises:
+        DataError: it is not clear which of the two is meant.
+    """
+    if "train" not in subfolders or any(path.suffix.lower() in FORMATS for path in (folder / "train").iterdir()):
+        return False
+    if subfolders != {"train", "test"}:
+        raise DataError(
+            thing,
+            found=f"a subfolder 'train' with subfolders of its own, beside: {', '.join(sorted(subfolders))}",
+            wanted="train/CLASS/* and test/CLASS/* and nothing else, or CLASS/*",
+        )
+    return True
+
+
+def _images_below(root: Path, folder: Path, split: Split | None, *, thing: str) -> Iterator[ImageFile]:
+    """Give the images of every class below a folder, which may be missing."""
+    inside = root.resolve()
+    for path in folder.glob("*/**/*"):
+        if path.suffix.lower() not in FORMATS or not path.is_file():
+            continue
+        name = path.relative_to(root).as_posix()
+        if not path.resolve().is_relative_to(inside):
+            raise DataError(
+                thing,
+                found=f"'{name}' is a link out of the folder, to '{path.resolve()}'",
+                fix="copy the file into the folder",
+            )
+        yield ImageFile(path, name, path.relative_to(folder).parts[0], split)
+
+
+def _class_names(found: set[str], chosen: tuple[str, ...], *, thing: str) -> tuple[str, ...]:
+    if not chosen:
+        return tuple(sorted(found))
+    unknown = sorted(set(chosen) - found)
+    if unknown:
+        raise DataError(thing, found=f"no class '{unknown[0]}'", fix=nearest(unknown[0], found))
+    unnamed = sorted(found - set(chosen))
+    if unnamed:
+        raise DataError(
+            thing,
+            found=f"class folders that 'data.classes' does not name: {', '.join(unnamed)}",
+            fix="name them too, or move them out of the folder",
+        )
+    return chosen
+
+
+def _of_split(files: list[ImageFile], names: tuple[str, ...], split: Split) -> list[ImageFile]:
+    if files[0].split is not None:
+        return [file for file in files if file.split == split]
+    labels = np.array([names.index(file.label) for file in files], np.int64)
+    in_test = test_members(labels, [file.name for file in files])
+    return [file for file, test in zip(files, in_test, strict=True) if test == (split == "test")]
+
+
+def _decode(files: list[ImageFile], preprocessing: ImagePreprocessing, kept: Path, progress: Progress) -> None:
+    """Write the pixels of all files (n, height, width, channels), uint8, as one .npy."""
+    with written_whole(kept) as path, progress.track("decoding images", total=len(files)) as tracker:
+        shape = (len(files), *preprocessing.raw_shape)
+        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        for index, file in enumerate(files):
+            image = decoded(file.path, channels=preprocessing.channels)
+            pixels[index] = resize_image(image, *preprocessing.size)
+            tracker.advance()
+        pixels.flush()
+
+
+def decoded(path: Path, *, channels: int) -> NDArray[np.uint8]:
+    """Return the pixels of an image file, upright, (height, width, channels), uint8.
+
+    Args:
+        path: of the file; its suffix says its format.
+        channels: 1 for grey, 3 for red, green, blue.
+
+    Raises:
+        DataError: the file is no image of its suffix's format, or is too large.
+    """
+    from PIL import Image, ImageOps  # noqa: PLC0415 - planning a run needs no decoder
+
+    thing = f"image '{path}'"
+    size_bytes = path.stat().st_size
+    if size_bytes > MAX_FILE_BYTES:
+        raise DataError(thing, found=f"{size_bytes:,} bytes", wanted=f"at most {MAX_FILE_BYTES:,}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a camera's broken remarks are no reason to refuse its picture
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=[FORMATS[path.suffix.lower()]]) as image:
+                _refuse(image, thing=thing)
+                upright = ImageOps.exif_transpose(image)
+                pixels = np.asarray(_converted(upright, "L" if channels == 1 else "RGB"))
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
+        raise DataError(
+            thing, found=f"it cannot be decoded: {type(error).__name__}: {error}", fix="remove or replace it"
+        ) from error
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _refuse(image: Image.Image, *, thing: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        found = f"{image.width} x {image.height} pixels"
+        raise DataError(thing, found=found, wanted=f"at most {MAX_PIXELS:,}")
+    if image.mode.split(";")[0] in DEEP_MODES:
+        fix = "convert it to 8 bits, scaled as the device's camera would"
+        raise DataError(thing, found=f"more than 8 bits per channel (mode {image.mode})", fix=fix)
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """Return the image in another mode; by way of RGBA where a palette has transparent colours."""
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert(mode)

@@ -1,0 +1,192 @@
+"""The transfer set: samples in views. A view of a sample depends on its number and the seed alone."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedistill.data.arrays import preprocess
+from edgedistill.data.transfer_set import Batch
+from edgedistill.data.view_draws import drawn
+from edgedistill.data.view_pixels import cropped, mirrored, shifted
+from edgedistill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edgedistill.data.preprocessing import Preprocessing
+    from edgedistill.data.transfer_set import Samples, TransferSet
+    from edgedistill.data.view_draws import ViewDraw
+    from edgedistill.recipe import Views
+
+CHUNK_BYTES = 1 << 20
+"""Samples are varied in pieces whose intermediate arrays have about this size and stay in the CPU's cache."""
+
+DRAWS_KEPT = 8
+"""Views whose parameters are kept in memory; others are drawn again, with the same result."""
+
+
+def transfer_set(samples: Samples, preprocessing: Preprocessing, views: Views, seed: int) -> TransferSet:
+    """Return samples in views.
+
+    Args:
+        samples: raw samples at the shape that the preprocessing wants.
+        preprocessing: from raw sample to model input.
+        views: how a sample is varied.
+        seed: of all random choices, 0 or greater.
+
+    Raises:
+        DataError: a view that needs images is asked for of arrays, or the samples have another shape.
+    """
+    return ViewedSamples(samples, preprocessing, views, seed)
+
+
+class ViewedSamples:
+    """Samples in memory or memory-mapped, and their views. Implements `TransferSet`.
+
+    A view varies the raw pixels (random resized crop, then shift, then flip), preprocesses them and mixes
+    them with the same view of another sample. All parameters of one view are drawn at once for all samples:
+    what is asked for together with a sample never changes it.
+
+    Args:
+        samples: raw samples at the shape that the preprocessing wants.
+        preprocessing: from raw sample to model input.
+        views: how a sample is varied.
+        seed: of all random choices, 0 or greater.
+
+    Raises:
+        DataError: a view that needs images is asked for of arrays, or the samples have another shape.
+    """
+
+    def __init__(self, samples: Samples, preprocessing: Preprocessing, views: Views, seed: int) -> None:
+        _refuse_image_views(preprocessing, views)
+        _refuse_other_shape(samples, preprocessing)
+        self.samples = samples
+        self.preprocessing = preprocessing
+        self._views = views
+        self._seed = seed
+        self._manifest = preprocessing.model_dump(mode="json")
+        self._draw = functools.lru_cache(DRAWS_KEPT)(functools.partial(drawn, samples.raw.shape, views, seed=seed))
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of samples, preprocessing, view settings, seed and what they draw.
+
+        The parameters of view 0 are part of it, because numpy may change the stream of a distribution from
+        one version to the next (NEP 19): a cache of other views is then not mistaken for one of these.
+        """
+        digest = hashlib.sha256()
+        for part in (
+            "views/1",
+            self.samples.fingerprint,
+            self.preprocessing.model_dump_json(),
+            self._views.model_dump_json(),
+            str(self._seed),
+        ):
+            digest.update(part.encode() + b"\n")
+        digest.update(self._draw(view=0).digest())
+        return digest.hexdigest()
+
+    @property
+    def view_count(self) -> int:
+        """Views of each sample."""
+        return self._views.count
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], *, view: int) -> Batch:
+        """Return view `view` (0 to view_count - 1) of some samples; the same every time.
+
+        Raises:
+            DataError: there is no such view or no such sample.
+        """
+        if not 0 <= view < self.view_count:
+            raise DataError(f"view {view}", found=f"the set has {self.view_count} views, counted from 0")
+        chosen = self._checked(indices)
+        draw = self._draw(view=view)
+        inputs = self._inputs(chosen, draw)
+        labels = self.samples.labels[chosen]
+        if draw.partner is None or draw.mix is None:
+            return _unmixed(inputs, labels)
+        partners, mix = draw.partner[chosen], draw.mix[chosen]
+        _mix_in(inputs, self._inputs(partners, draw), mix)
+        return Batch(inputs=inputs, labels=labels, mixed_labels=self.samples.labels[partners], mix=mix)
+
+    def plain(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
+        """Return samples preprocessed and not varied, as in evaluation.
+
+        Raises:
+            DataError: there is no such sample.
+        """
+        chosen = self._checked(indices)
+        return _unmixed(preprocess(self.samples.raw[chosen], self._manifest), self.samples.labels[chosen])
+
+    def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        chosen = np.asarray(indices, np.int64).reshape(-1)
+        outside = chosen[(chosen < 0) | (chosen >= len(self))]
+        if len(outside):
+            raise DataError(f"sample {outside[0]}", found=f"the set has {len(self)} samples, counted from 0")
+        return chosen
+
+    def _inputs(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.float32]:
+        """Return varied, preprocessed samples (batch, *input_shape), without mixup."""
+        if not draw.varies_pixels:
+            return preprocess(self.samples.raw[chosen], self._manifest)
+        inputs = np.empty((len(chosen), *self.preprocessing.input_shape), np.float32)
+        step = max(1, CHUNK_BYTES // inputs[:1].nbytes) if len(chosen) else 1
+        for start in range(0, len(chosen), step):
+            part = slice(start, start + step)
+            inputs[part] = preprocess(self._pixels(chosen[part], draw), self._manifest)
+        return inputs
+
+    def _pixels(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.uint8]:
+        """Return varied images (batch, height, width, channels), uint8."""
+        images: NDArray[np.uint8] = self.samples.raw[chosen]  # type: ignore[assignment] # refused for arrays
+        if draw.crop is not None:
+            images = cropped(images, draw.crop[chosen])
+        if draw.shift is not None:
+            images = shifted(images, draw.shift[chosen])
+        if draw.flip is not None:
+            images = mirrored(images, draw.flip[chosen])
+        return images
+
+
+def _mix_in(inputs: NDArray[np.float32], others: NDArray[np.float32], mix: NDArray[np.float32]) -> None:
+    """Replace inputs by `(1 - mix) * input + mix * other` (arXiv:1710.09412, equation 1), in place."""
+    share = mix.reshape(-1, *[1] * (inputs.ndim - 1))
+    inputs *= 1 - share
+    others *= share
+    inputs += others
+
+
+def _unmixed(inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> Batch:
+    return Batch(inputs=inputs, labels=labels, mixed_labels=labels, mix=np.zeros(len(labels), np.float32))
+
+
+def _refuse_image_views(preprocessing: Preprocessing, views: Views) -> None:
+    if preprocessing.kind == "image":
+        return
+    used = {"flip": views.flip, "shift": views.shift > 0, "crop": views.crop < 1}
+    for name in (name for name, on in used.items() if on):
+        raise DataError(
+            f"'data.views.{name}'",
+            found="the samples are arrays",
+            wanted="images",
+            fix=f"remove '{name}', or set 'data.preprocessing.kind: image'",
+        )
+
+
+def _refuse_other_shape(samples: Samples, preprocessing: Preprocessing) -> None:
+    dtype = np.dtype(np.uint8 if preprocessing.kind == "image" else np.float32)
+    if samples.raw.dtype != dtype or samples.raw.shape[1:] != preprocessing.raw_shape:
+        raise DataError(
+            "samples",
+            found=f"{samples.raw.dtype} {samples.raw.shape[1:]}",
+            wanted=f"{dtype} {preprocessing.raw_shape}, as 'data.preprocessing' says",
+        )

@@ -1,0 +1,186 @@
+"""Features: outputs of named layers, their shapes, and the projector that makes two of them comparable."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from edgedistill.distill.cache_files import OutputShapes
+from edgedistill.distill.modes import evaluating
+from edgedistill.errors import ModelError, ShapeError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from edgedistill.data.transfer_set import TransferSet
+
+Shape = tuple[int, ...]
+VECTOR, TOKENS, MAP = 1, 2, 3  # axes of one sample's features
+
+
+def layer_named(model: nn.Module, path: str, *, role: str) -> nn.Module:
+    """Return the layer at a dotted path: `layer_named(student, "stages.1", role="student")`.
+
+    Raises:
+        ModelError: there is no such layer; lists what the model has where the path goes astray.
+    """
+    layer, reached = model, ""
+    for part in path.split("."):
+        children = {f"{reached}{name}": child for name, child in layer.named_children()}
+        if f"{reached}{part}" not in children:
+            raise ModelError(
+                f"layer '{path}'",
+                found=f"not in the {role}",
+                fix=nearest(f"{reached}{part}", children),
+            )
+        layer, reached = children[f"{reached}{part}"], f"{reached}{part}."
+    return layer
+
+
+class Taps:
+    """Features of the last forward pass, by layer path."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self._features: dict[str, Tensor] = {}
+
+    def record(self, path: str, output: object) -> None:
+        """Keep a layer's output: a tensor, or the first of a tuple, as attention layers return it.
+
+        Raises:
+            ModelError: the output is something else.
+        """
+        first = output[0] if isinstance(output, tuple) and output else output
+        if not isinstance(first, Tensor):
+            raise ModelError(
+                f"layer '{path}' of the {self._role}",
+                found=f"its output is a {type(output).__name__}",
+                wanted="a tensor",
+                fix="name a layer inside it",
+            )
+        # A copy: an activation that works in place, as ReLU(inplace=True), would change it after the fact.
+        self._features[path] = first.clone()
+
+    def __getitem__(self, path: str) -> Tensor:
+        if path not in self._features:
+            raise ModelError(
+                f"layer '{path}' of the {self._role}",
+                found="it took no part in the forward pass",
+                fix="name a layer whose `forward` is called",
+            )
+        return self._features[path]
+
+
+@contextmanager
+def tapped(model: nn.Module, paths: Iterable[str], *, role: str) -> Iterator[Taps]:
+    """Record the outputs of some layers while the context lasts; nothing stays behind on the model.
+
+    Of a layer that runs several times in one pass, the last output is kept.
+
+    Raises:
+        ModelError: there is no such layer.
+    """
+    taps = Taps(role)
+    layers = {path: layer_named(model, path, role=role) for path in paths}
+    handles = [layer.register_forward_hook(_recorder(taps, path)) for path, layer in layers.items()]
+    try:
+        yield taps
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _recorder(taps: Taps, path: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+    def record(_module: nn.Module, _inputs: tuple[object, ...], output: object) -> None:
+        taps.record(path, output)
+
+    return record
+
+
+@torch.no_grad()
+def probe_shapes(model: nn.Module, inputs: Tensor, paths: Sequence[str], *, role: str) -> OutputShapes:
+    """Return the shapes that a model gives, from one forward pass in evaluation mode.
+
+    Args:
+        model: it is left as it was.
+        inputs: (batch, *input_shape), float32; two samples are enough.
+        paths: layers whose features to look at.
+        role: "teacher" or "student", for messages.
+
+    Raises:
+        ModelError: a layer is not there or does not run, the model does not take such inputs, or its output
+            is no tensor (batch, classes).
+    """
+    with evaluating(model), tapped(model, paths, role=role) as taps:
+        try:
+            outputs: object = model(inputs)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ModelError(role, found=f"it fails on inputs of shape {tuple(inputs.shape)}: {error}") from error
+        classes = checked_logits(outputs, batch=len(inputs), role=role).shape[1]
+        return OutputShapes(classes=classes, features={path: tuple(taps[path].shape[1:]) for path in paths})
+
+
+def probe_on_data(model: nn.Module, transfer_set: TransferSet, paths: Sequence[str], *, role: str) -> OutputShapes:
+    """Return the shapes that a model gives on a transfer set's samples.
+
+    Raises:
+        ModelError: as `probe_shapes`, or the model has other classes than the data.
+    """
+    inputs = torch.from_numpy(transfer_set.plain(range(min(2, len(transfer_set)))).inputs)
+    shapes = probe_shapes(model, inputs, paths, role=role)
+    classes = len(transfer_set.samples.classes)
+    if shapes.classes != classes:
+        raise ModelError(role, found=f"{shapes.classes} classes", wanted=f"{classes}, as the data has")
+    return shapes
+
+
+def checked_logits(outputs: object, *, batch: int, role: str) -> Tensor:
+    """Return a model's outputs if they are logits (batch, classes).
+
+    Raises:
+        ModelError: they are something else.
+    """
+    found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != batch:  # noqa: PLR2004 - two axes
+        raise ModelError(f"output of the {role}", found=f"{found}", wanted=f"a tensor of shape ({batch}, classes)")
+    return outputs
+
+
+def projector(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
+    """Return the layer that maps features of the student to the teacher's shape.
+
+    Maps (channels, height, width) get a 1x1 convolution where the channels differ (Romero et al. 2014,
+    arXiv:1412.6550, section 2.2) and adaptive average pooling where the resolution does; vectors (width,) and
+    tokens (tokens, width) a linear layer; equal shapes nothing. Shapes are without the batch.
+
+    Raises:
+        ShapeError: one is a map and the other a vector, say, or the numbers of tokens differ.
+    """
+    if student_shape == teacher_shape:
+        return nn.Identity()
+    ranks = {len(student_shape), len(teacher_shape)}
+    if ranks == {MAP}:
+        return _map_projector(student_shape, teacher_shape)
+    if ranks == {VECTOR} or (ranks == {TOKENS} and student_shape[0] == teacher_shape[0]):
+        return nn.Linear(student_shape[-1], teacher_shape[-1])
+    raise ShapeError(
+        "hint",
+        found=f"student features {student_shape} and teacher features {teacher_shape}",
+        wanted="two maps (channels, height, width), two vectors, or two sequences of as many tokens",
+        fix="name layers that match",
+    )
+
+
+def _map_projector(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
+    """Return pooling and 1x1 convolution. They commute, so the one that leaves less work goes first."""
+    layers: list[nn.Module] = []
+    if student_shape[0] != teacher_shape[0]:
+        layers.append(nn.Conv2d(student_shape[0], teacher_shape[0], 1))
+    if student_shape[1:] != teacher_shape[1:]:
+        height, width = teacher_shape[1:]
+        shrinks = height * width < student_shape[1] * student_shape[2]
+        layers.insert(0 if shrinks else len(layers), nn.AdaptiveAvgPool2d((height, width)))
+    return nn.Sequential(*layers)

@@ -1,0 +1,57 @@
+"""Runs torch models: the fp32 teacher and student, and the quantized program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edgedistill.evaluate.executor import Execution
+from edgedistill.quantize.program import Arithmetic, QuantizedProgram
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ModuleExecutor:
+    """An fp32 module in torch."""
+
+    module: nn.Module
+    batch: int = 250
+    execution: Execution = Execution.SIMULATED
+    name: str = "torch"
+
+    @property
+    def label(self) -> str:
+        """Runtime and version."""
+        return f"torch {torch.__version__}, fp32, workstation"
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs (n, classes), float32; the module is left in evaluation mode."""
+        self.module.eval()
+        parts = torch.split(torch.from_numpy(np.ascontiguousarray(inputs)), self.batch)
+        with torch.inference_mode():
+            return torch.cat([self.module(part) for part in parts]).numpy()
+
+
+@dataclass(frozen=True)
+class ProgramExecutor:
+    """A quantized program, computed with exact integers and the runtime's rounding."""
+
+    program: QuantizedProgram
+    arithmetic: Arithmetic = Arithmetic.INTEGER
+    execution: Execution = Execution.SIMULATED
+    name: str = "program"
+
+    @property
+    def label(self) -> str:
+        """Arithmetic, runtime and version."""
+        return f"quantized program, {self.arithmetic} arithmetic, torch {torch.__version__}, workstation"
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs (n, classes), float32."""
+        return self.program.run(inputs, arithmetic=self.arithmetic)

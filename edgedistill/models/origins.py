@@ -1,0 +1,86 @@
+"""Where a recipe's models come from: names become files. Loads no torch."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedistill.data.user_code import user_function
+from edgedistill.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    from edgedistill.data.user_code import UserFunction
+    from edgedistill.recipe import Model
+
+FAMILIES = ("residual", "separable")
+"""The built-in families."""
+
+BUILTIN = "builtin:"
+PRETRAINED = {"fashion-mnist-residual24": "fashion_mnist_residual24.safetensors"}
+"""File of each weight set that comes with the package, by the name behind `builtin:`."""
+
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+def family(model: Model) -> str | None:
+    """Return the name of the built-in family, or None where the source is another."""
+    return model.source if model.source in FAMILIES else None
+
+
+def factory(model: Model, recipe_folder: Path) -> UserFunction:
+    """Return the function of a `python:module:factory` source, found but not imported.
+
+    Raises:
+        ModelError: there is no such module.
+    """
+    return user_function(model.source, recipe_folder, error=ModelError)
+
+
+def program(model: Model, recipe_folder: Path) -> Path:
+    """Return the path of a `.pt2` source.
+
+    Raises:
+        ModelError: the source is of no known form, the file is missing, or other weights are named beside it.
+    """
+    if not model.source.endswith(".pt2"):
+        forms = (*FAMILIES, "python:module:factory", "PATH.pt2")
+        raise ModelError(f"model source '{model.source}'", found="not known", fix=nearest(model.source, forms))
+    if model.weights is not None:
+        raise ModelError(
+            f"model source '{model.source}'",
+            found=f"'weights: {model.weights}' beside it",
+            wanted="no 'weights': a .pt2 program holds its own",
+        )
+    return _existing(recipe_folder / model.source, thing=f"program '{model.source}'")
+
+
+def weights(model: Model, recipe_folder: Path) -> Path | None:
+    """Return the path of the weights, or None where the recipe names none.
+
+    Raises:
+        ModelError: there is no such file or no such built-in name, or its suffix is none of WEIGHT_SUFFIXES.
+    """
+    named = model.weights
+    if named is None:
+        return None
+    if named.startswith(BUILTIN):
+        return _pretrained(named.removeprefix(BUILTIN))
+    thing = f"weights '{named}'"
+    if not named.endswith(WEIGHT_SUFFIXES):
+        wanted = f"a path ending in {', '.join(WEIGHT_SUFFIXES)}, or {BUILTIN}NAME"
+        raise ModelError(thing, found="another kind of file", wanted=wanted)
+    return _existing(recipe_folder / named, thing=thing)
+
+
+def _pretrained(name: str) -> Path:
+    if name not in PRETRAINED:
+        raise ModelError(f"weights '{BUILTIN}{name}'", found="not known", fix=nearest(name, PRETRAINED))
+    folder = Path(str(files("edgedistill.models.pretrained")))
+    return _existing(folder / PRETRAINED[name], thing=f"weights '{BUILTIN}{name}'")
+
+
+def _existing(path: Path, *, thing: str) -> Path:
+    if not path.is_file():
+        raise ModelError(thing, found=f"no file '{path}'")
+    return path

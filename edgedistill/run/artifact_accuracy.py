@@ -1,0 +1,47 @@
+"""Accuracy of a built artifact on any samples, in the runtime of this workstation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedistill.data.arrays import preprocess
+from edgedistill.errors import UnsupportedError
+from edgedistill.evaluate.executor import Execution
+from edgedistill.run.steps.rungs import rung
+from edgedistill.targets.folder import open_artifact
+from edgedistill.targets.registry import target_named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedistill.data.transfer_set import Samples
+    from edgedistill.run.summary import Rung
+
+CHUNK = 1000
+
+
+def accuracy_of_artifact(folder: Path, samples: Samples) -> Rung:
+    """Return the accuracy of an artifact, with the preprocessing that it carries.
+
+    Args:
+        folder: of the artifact; every file is checked against its manifest first.
+        samples: raw samples at the artifact's raw shape, and their labels.
+
+    Raises:
+        UnsafeFileError: a file is not the one that was built.
+        UnsupportedError: its target has no executor on this workstation.
+    """
+    artifact, manifest = open_artifact(folder)
+    executors = target_named(artifact.target).executors(artifact)
+    executor = next((item for item in executors if item.execution is Execution.HOST), None)
+    if executor is None:
+        raise UnsupportedError(f"artifact '{folder}'", found=f"target '{artifact.target}' runs on its device only")
+    parts = [
+        executor.run(preprocess(samples.raw[start : start + CHUNK], manifest["preprocessing"]))
+        for start in range(0, len(samples), CHUNK)
+    ]
+    size = (folder / artifact.model).stat().st_size
+    title = f"{artifact.target}/{artifact.profile}"
+    return rung("artifact", executor, np.concatenate(parts), samples.labels, target=title, size_bytes=size)

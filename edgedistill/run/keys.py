@@ -1,0 +1,132 @@
+"""The keys of a run's steps: what each depends on, hashed. Loads no torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from edgedistill.data import sources
+from edgedistill.distill.cache_files import soft_targets_key
+from edgedistill.models import fingerprints
+from edgedistill.run.directory import key_of
+from edgedistill.targets.base import profile_named
+from edgedistill.targets.registry import target_named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgedistill.quantize.spec import QuantSpec
+    from edgedistill.recipe import Recipe, TargetChoice
+
+# Raised when a step computes something else than before from the same recipe.
+VERSIONS = {"teach": 1, "distill": 1, "baseline": 1, "quantize": 1, "build": 1, "verify": 1, "bench": 1}
+TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline"}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a run's steps.
+
+    Args:
+        recipe: what to do.
+        recipe_folder: relative paths of the recipe start here.
+    """
+
+    recipe: Recipe
+    recipe_folder: Path
+
+    @property
+    def threads(self) -> int:
+        """Threads of torch; another number may change the last bits of a training, so it is a part of its key."""
+        return self.recipe.threads or os.cpu_count() or 1
+
+    def spec(self, choice: TargetChoice) -> QuantSpec:
+        """Return how a chosen target wants numbers."""
+        target = target_named(choice.target)
+        return target.quant_spec(profile_named(target, choice.profile))
+
+    def soft_targets(self, transfer_fingerprint: str) -> str:
+        """Return the name of the teacher's outputs in the cache; shared by every run with this teacher and data."""
+        return soft_targets_key(
+            teacher_fingerprint=self._teacher,
+            transfer_fingerprint=transfer_fingerprint,
+            layers=[hint.teacher for hint in self.recipe.distill.hints],
+        )
+
+    @cached_property
+    def teach(self) -> str:
+        """Key of labelling."""
+        recipe = self.recipe
+        return self._key(
+            "teach",
+            data=self._data,
+            teacher=self._teacher,
+            layers=[hint.teacher for hint in recipe.distill.hints],
+            epochs=max(recipe.distill.epochs, recipe.quantize.finetune.epochs),
+        )
+
+    @cached_property
+    def distill(self) -> str:
+        """Key of the student."""
+        settings = self.recipe.distill.model_dump(mode="json", exclude={"baseline"})
+        return self._key("distill", teach=self.teach, student=self._student, settings=settings)
+
+    @cached_property
+    def baseline(self) -> str:
+        """Key of the student that learns alone."""
+        settings = self.recipe.distill.model_dump(mode="json", exclude=TRAINING_ONLY)
+        return self._key("baseline", data=self._data, student=self._student, settings=settings)
+
+    def quantize(self, spec: QuantSpec) -> str:
+        """Key of the program for one spec."""
+        settings = self.recipe.quantize.model_dump(mode="json", exclude={"max_accuracy_drop"})
+        temperature = self.recipe.distill.soft_targets.temperature
+        return self._key("quantize", student=self.distill, spec=spec.key, settings=settings, temperature=temperature)
+
+    def build(self, choice: TargetChoice) -> str:
+        """Key of one artifact."""
+        target = target_named(choice.target)
+        profile = profile_named(target, choice.profile)
+        return self._key(
+            "build",
+            program=self.quantize(self.spec(choice)),
+            target=choice.target,
+            profile={"name": profile.name, "title": profile.title, **profile.facts},
+            name=self.recipe.name,
+            classes=self.recipe.data.classes,
+        )
+
+    def verify(self, choice: TargetChoice) -> str:
+        """Key of the proof of one artifact."""
+        settings = self.recipe.verify.model_dump(mode="json")
+        return self._key("verify", artifact=self.build(choice), settings=settings)
+
+    def bench(self, choice: TargetChoice) -> str:
+        """Key of the latency of one artifact and its fp32 student."""
+        settings = self.recipe.bench.model_dump(mode="json")
+        return self._key("bench", artifact=self.build(choice), settings=settings)
+
+    def _key(self, step: str, **parts: object) -> str:
+        shared = {"seed": self.recipe.seed, "threads": self.threads, "torch": version("torch")}
+        return key_of(step=step, version=VERSIONS[step], **shared, **parts)
+
+    @cached_property
+    def _data(self) -> object:
+        data = self.recipe.data
+        return {
+            "source": sources.fingerprint(data.source, self.recipe_folder),
+            "preprocessing": data.preprocessing.model_dump(mode="json"),
+            "views": data.views.model_dump(mode="json"),
+            "classes": data.classes,
+        }
+
+    @cached_property
+    def _teacher(self) -> str:
+        return fingerprints.fingerprint(self.recipe.teacher, self.recipe_folder)
+
+    @cached_property
+    def _student(self) -> str:
+        return fingerprints.fingerprint(self.recipe.student, self.recipe_folder)

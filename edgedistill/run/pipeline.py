@@ -1,0 +1,243 @@
+"""Plans a run and does it: every step whose key is not there yet. Planning loads no torch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgedistill.errors import GateError
+from edgedistill.progress import SILENT
+from edgedistill.recipe import recipe_from_yaml
+from edgedistill.run.directory import RunDirectory, StepRecord, key_of
+from edgedistill.run.keys import Keys
+from edgedistill.run.summary import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from edgedistill.progress import Progress
+    from edgedistill.quantize.spec import QuantSpec
+    from edgedistill.recipe import Recipe, TargetChoice
+    from edgedistill.run.context import Context
+    from edgedistill.run.steps.outcome import Outcome
+    from edgedistill.run.summary import Summary
+
+logger = logging.getLogger(__name__)
+
+
+class Stage(StrEnum):
+    """The stages of a run, in order."""
+
+    TEACH = "teach"
+    DISTILL = "distill"
+    QUANTIZE = "quantize"
+    BUILD = "build"
+    VERIFY = "verify"
+    BENCH = "bench"
+    REPORT = "report"
+
+
+STAGES = tuple(Stage)
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One step of a run, and whether it has to be done.
+
+    Args:
+        name: "teach", "quantize", "build arm-onnxruntime/raspberry-pi-4", ...
+        key: hash of everything it depends on.
+        state: `cached`: done under this key; `resume`: begun and interrupted; `to-do`.
+        note: what to know.
+        stage: the stage it belongs to.
+        spec: of a `quantize` step.
+        choice: of a step for one target.
+    """
+
+    name: str
+    key: str
+    state: Literal["cached", "resume", "to-do"]
+    note: str
+    stage: Stage
+    spec: QuantSpec | None = None
+    choice: TargetChoice | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Args:
+        recipe: with the overrides applied.
+        recipe_folder: relative paths of the recipe start here.
+        folder: the run directory.
+        stages: every step, in order.
+        keys: of every step.
+    """
+
+    recipe: Recipe
+    recipe_folder: Path
+    folder: Path
+    stages: tuple[PlannedStage, ...]
+    keys: Keys = field(repr=False)
+
+
+def plan(
+    recipe_path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+    until: Stage = Stage.REPORT,
+) -> Plan:
+    """Return what a run would do, without doing it.
+
+    Args:
+        recipe_path: the YAML file.
+        overrides: `dotted.key=value`.
+        folder: the run directory; none means `runs/NAME`.
+        until: the last stage.
+
+    Raises:
+        InputError: the recipe, or a file that it names, cannot be used.
+    """
+    recipe = recipe_from_yaml(recipe_path, overrides=overrides)
+    home = recipe_path.resolve().parent
+    keys = Keys(recipe, home)
+    directory = RunDirectory(folder or Path("runs") / recipe.name)
+    steps = [step for step in _steps(recipe, keys) if STAGES.index(step.stage) <= STAGES.index(until)]
+    if until is Stage.REPORT:
+        steps.append(_report_step(recipe, steps))
+    stages = tuple(_with_state(step, directory) for step in steps)
+    return Plan(recipe, home, directory.folder, stages, keys)
+
+
+def execute(plan: Plan, *, progress: Progress = SILENT) -> Summary:
+    """Do every step that is not done, write summary.json (and the report), and return the summary.
+
+    Raises:
+        GateError: at the end, when a gate failed; summary and report are written first.
+        EdgeDistillError: a step cannot be done; what is done stays done.
+    """
+    directory = RunDirectory(plan.folder)
+    with directory.locked():
+        records = dict(_done(plan, directory, progress))
+        summary = _summarised(plan, records, directory)
+    failed = [gate for gate in summary.gates if gate.passed is False]
+    if failed:
+        found = "; ".join(f"{gate.name}: {gate.found}, wanted {gate.wanted}" for gate in failed)
+        raise GateError(f"run '{plan.folder}'", found=found, fix=f"everything is left in {plan.folder} to look at")
+    return summary
+
+
+def _steps(recipe: Recipe, keys: Keys) -> Iterator[PlannedStage]:
+    """Yield the steps but the last; each name is unique in the run."""
+    yield _todo("teach", keys.teach, Stage.TEACH)
+    if recipe.distill.baseline:
+        yield _todo("baseline", keys.baseline, Stage.DISTILL)
+    yield _todo("distill", keys.distill, Stage.DISTILL)
+    specs: dict[str, QuantSpec] = {}
+    for choice in recipe.targets:
+        spec = keys.spec(choice)
+        if spec.key not in specs:
+            specs[spec.key] = spec
+            yield PlannedStage(f"quantize {spec.title}", keys.quantize(spec), "to-do", "", Stage.QUANTIZE, spec=spec)
+    for stage, key in ((Stage.BUILD, keys.build), (Stage.VERIFY, keys.verify), (Stage.BENCH, keys.bench)):
+        for choice in recipe.targets:
+            name = f"{stage} {choice.target}/{choice.profile}"
+            yield PlannedStage(name, key(choice), "to-do", "", stage, choice=choice)
+
+
+def _todo(name: str, key: str, stage: Stage) -> PlannedStage:
+    return PlannedStage(name, key, "to-do", "", stage)
+
+
+def _report_step(recipe: Recipe, steps: Sequence[PlannedStage]) -> PlannedStage:
+    parts = {step.name: step.key for step in steps}
+    return _todo("report", key_of(steps=parts, recipe=recipe.model_dump(mode="json")), Stage.REPORT)
+
+
+def _with_state(step: PlannedStage, directory: RunDirectory) -> PlannedStage:
+    state: Literal["cached", "resume", "to-do"] = "to-do"
+    note = ""
+    if directory.done(step.name, step.key):
+        state, note = "cached", "done before with the same inputs"
+    elif directory.interrupted(step.name, step.key):
+        state, note = "resume", "goes on from where it was interrupted"
+    return PlannedStage(step.name, step.key, state, note, step.stage, step.spec, step.choice)
+
+
+def _done(
+    plan: Plan, directory: RunDirectory, progress: Progress
+) -> Iterator[tuple[str, tuple[StepRecord, Literal["done", "cached"]]]]:
+    """Yield the record of every step, doing those that have none."""
+    context: Context | None = None
+    for step in plan.stages:
+        if step.stage is Stage.REPORT:
+            continue
+        record = directory.done(step.name, step.key)
+        if record is not None:
+            yield step.name, (record, "cached")
+            continue
+        context = context or _new_context(plan, directory, progress)
+        yield step.name, (_do(step, context, directory), "done")
+
+
+def _new_context(plan: Plan, directory: RunDirectory, progress: Progress) -> Context:
+    import torch  # noqa: PLC0415 - planning must not load it
+
+    from edgedistill.run.context import Context  # noqa: PLC0415 - as above
+
+    torch.set_num_threads(plan.keys.threads)
+    return Context(plan.recipe, plan.recipe_folder, directory, plan.keys, progress)
+
+
+def _do(step: PlannedStage, context: Context, directory: RunDirectory) -> StepRecord:
+    resumed = directory.interrupted(step.name, step.key)
+    directory.begin(step.name, step.key)
+    wall, cpu = time.monotonic(), time.process_time()
+    outcome = _work(step)(context)
+    record = StepRecord(
+        name=step.name,
+        key=step.key,
+        result=dict(outcome.result),
+        wall_s=time.monotonic() - wall,
+        cpu_s=time.process_time() - cpu,
+        resumed=resumed,
+    )
+    return directory.finish(record, list(outcome.written))
+
+
+def _work(step: PlannedStage) -> Callable[[Context], Outcome]:
+    """Return what does a step, loaded now."""
+    from edgedistill.run.steps import bench, build, quantize, student, teach, verify  # noqa: PLC0415 - they load torch
+
+    spec, choice = step.spec, step.choice
+    if spec is not None:
+        return lambda context: quantize.quantize(context, spec, step=step.name)
+    if choice is not None:
+        work = {Stage.BUILD: build.build, Stage.VERIFY: verify.verify, Stage.BENCH: bench.bench}[step.stage]
+        return lambda context: work(context, choice)
+    return {"teach": teach.teach, "baseline": student.baseline, "distill": student.distill}[step.name]
+
+
+def _summarised(
+    plan: Plan,
+    records: dict[str, tuple[StepRecord, Literal["done", "cached"]]],
+    directory: RunDirectory,
+) -> Summary:
+    from edgedistill.run.summarise import summarise  # noqa: PLC0415 - reads versions, which takes a while
+
+    summary = summarise(plan.recipe, records)
+    directory.write_text(FILE, summary.model_dump_json(indent=1))
+    report = next((step for step in plan.stages if step.stage is Stage.REPORT), None)
+    if report is not None:
+        from edgedistill.report import page  # noqa: PLC0415 - loads matplotlib
+
+        written = page.write_report(plan.folder)
+        record = StepRecord(name=report.name, key=report.key, wall_s=0.0, cpu_s=0.0)
+        directory.finish(record, [written])
+    return summary

@@ -1,0 +1,1 @@
+"""The steps of a run, one file each; loaded only when a step is to be done."""

@@ -1,0 +1,61 @@
+"""Makes a rung of the accuracy ladder from what an executor answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgedistill.evaluate.executor import Execution
+from edgedistill.evaluate.metrics import accuracy, confusion_matrix
+from edgedistill.run.summary import Confusion, Curve, CurvePoint, Rung
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgedistill.distill.history import History
+    from edgedistill.evaluate.executor import Executor
+
+
+def rung(
+    stage: str,
+    executor: Executor,
+    outputs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    target: str | None = None,
+    parameters: int | None = None,
+    size_bytes: int | None = None,
+    note: str = "",
+) -> Rung:
+    """Return the rung of outputs (n, classes) for the first n labels."""
+    return Rung(
+        stage=stage,
+        target=target,
+        value=accuracy(outputs, labels[: len(outputs)]),
+        n=len(outputs),
+        execution=executor.execution,
+        executor=executor.label,
+        parameters=parameters,
+        size_bytes=size_bytes,
+        note=note,
+    )
+
+
+def rung_not_run(stage: str, *, target: str, executor: str, note: str) -> Rung:
+    """Return the rung of something that could not be run here; it never counts as a pass."""
+    return Rung(stage=stage, target=target, value=None, n=0, execution=Execution.NOT_RUN, executor=executor, note=note)
+
+
+def confusion(stage: str, outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> Confusion:
+    """Return the confusion matrix of outputs (n, classes)."""
+    counts = confusion_matrix(outputs, labels[: len(outputs)])
+    return Confusion(stage=stage, counts=tuple(tuple(row) for row in counts.tolist()))
+
+
+def curve(name: str, history: History) -> Curve:
+    """Return a training's history as the summary keeps it."""
+    points = (
+        CurvePoint(epoch=point.epoch, loss=point.loss, accuracy=point.accuracy, learning_rate=point.learning_rate)
+        for point in history.points
+    )
+    return Curve(name=name, points=tuple(points))

@@ -1,0 +1,70 @@
+"""Steps `distill` and `baseline`: the student learns, from the teacher or alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgedistill.distill.student import distill as distill_student
+from edgedistill.distill.student import save_student, train_alone
+from edgedistill.evaluate.torch_executors import ModuleExecutor
+from edgedistill.run.context import STUDENT
+from edgedistill.run.steps.outcome import Outcome
+from edgedistill.run.steps.rungs import confusion, curve, rung
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgedistill.distill.history import History
+    from edgedistill.run.context import Context
+
+ALONE = "student/alone.safetensors"
+
+
+def distill(context: Context) -> Outcome:
+    """Train the student from the teacher's outputs."""
+    key = context.keys.distill
+    student = context.new_student()
+    history = distill_student(
+        student,
+        context.transfer_set,
+        context.soft_targets(),
+        settings=context.recipe.distill,
+        seed=context.recipe.seed,
+        key=key,
+        checkpoint=context.directory.work_folder("distill") / "checkpoint",
+        evaluate=context.test_accuracy,
+        progress=context.progress,
+    )
+    return _outcome(context, student, history, stage="student", path=STUDENT)
+
+
+def baseline(context: Context) -> Outcome:
+    """Train the same student alone, on the labels, for the same epochs."""
+    student = context.new_student()
+    history = train_alone(
+        student,
+        context.transfer_set,
+        settings=context.recipe.distill,
+        seed=context.recipe.seed,
+        key=context.keys.baseline,
+        checkpoint=context.directory.work_folder("baseline") / "checkpoint",
+        evaluate=context.test_accuracy,
+        progress=context.progress,
+    )
+    return _outcome(context, student, history, stage="student-alone", path=ALONE)
+
+
+def _outcome(context: Context, student: nn.Module, history: History, *, stage: str, path: str) -> Outcome:
+    file = context.directory.folder / path
+    save_student(student, file)
+    executor = ModuleExecutor(student)
+    outputs = context.outputs(executor)
+    labels = context.test.labels
+    parameters = sum(parameter.numel() for parameter in student.parameters())
+    reached = rung(stage, executor, outputs, labels, parameters=parameters, size_bytes=file.stat().st_size)
+    result = {
+        "rungs": [reached.model_dump(mode="json")],
+        "curves": [curve(stage, history).model_dump(mode="json")],
+        "confusion": [confusion(stage, outputs, labels).model_dump(mode="json")],
+    }
+    return Outcome(result, [file])

@@ -1,0 +1,142 @@
+"""Step `verify`: the artifact, executed, against the program; every executor labelled for what it is."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from edgedistill.errors import DependencyError, DeviceError, UnsupportedError
+from edgedistill.evaluate.executor import Execution
+from edgedistill.evaluate.parity import parity
+from edgedistill.evaluate.torch_executors import ProgramExecutor
+from edgedistill.quantize.program import load_program
+from edgedistill.recipe import Emulate
+from edgedistill.run.steps.build import artifact_folder
+from edgedistill.run.steps.outcome import Outcome
+from edgedistill.run.steps.quantize import program_folder
+from edgedistill.run.steps.rungs import confusion, rung, rung_not_run
+from edgedistill.run.summary import ParityRecord
+from edgedistill.targets.folder import open_artifact
+from edgedistill.targets.registry import target_named
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgedistill.evaluate.executor import Executor
+    from edgedistill.recipe import TargetChoice
+    from edgedistill.run.context import Context
+    from edgedistill.run.summary import Confusion, Rung
+
+logger = logging.getLogger(__name__)
+
+
+def verify(context: Context, choice: TargetChoice) -> Outcome:
+    """Run the artifact in every executor of its target, and compare each with the one before it."""
+    proof = _Proof(context, choice)
+    proof.run()
+    return Outcome(
+        {
+            "rungs": [item.model_dump(mode="json") for item in proof.rungs],
+            "parity": [item.model_dump(mode="json") for item in proof.parity],
+            "confusion": [item.model_dump(mode="json") for item in proof.confusion],
+        }
+    )
+
+
+class _Proof:
+    """Collects what each executor of one artifact answered."""
+
+    def __init__(self, context: Context, choice: TargetChoice) -> None:
+        self.context, self.choice = context, choice
+        self.title = f"{choice.target}/{choice.profile}"
+        self.rungs: list[Rung] = []
+        self.parity: list[ParityRecord] = []
+        self.confusion: list[Confusion] = []
+
+    def run(self) -> None:
+        target = target_named(self.choice.target)
+        artifact, _ = open_artifact(artifact_folder(self.context, self.choice))
+        program = load_program(program_folder(self.context, self.context.keys.spec(self.choice)))
+        before: Executor = ProgramExecutor(program)
+        reference = self._outputs(before)
+        size = (artifact.folder / artifact.model).stat().st_size
+        for executor in target.executors(artifact):
+            reason = self._reason_to_skip(executor)
+            try:
+                outputs = None if reason else self._outputs(executor)
+            except (DependencyError, DeviceError, UnsupportedError) as error:
+                if executor.execution is Execution.HOST or self.context.recipe.verify.emulate is Emulate.REQUIRE:
+                    raise
+                logger.warning("%s was not run: %s", executor.name, error)
+                outputs, reason = None, str(error)
+            if outputs is None:
+                self._not_run(before, executor, reason)
+                continue
+            labels = self.context.test.labels
+            self.rungs.append(rung("artifact", executor, outputs, labels, target=self.title, size_bytes=size))
+            self.confusion.append(confusion(f"artifact {executor.name}", outputs, labels))
+            self._compare(before, reference, executor, outputs)
+            before, reference = executor, outputs
+
+    def _outputs(self, executor: Executor) -> NDArray[np.float32]:
+        with self.context.progress.track(f"verify in {executor.name}", total=1) as tracker:
+            outputs = self.context.outputs(executor, samples=self.context.recipe.verify.samples)
+            tracker.advance()
+        return outputs
+
+    def _reason_to_skip(self, executor: Executor) -> str:
+        emulated = executor.execution is Execution.EMULATED
+        never = self.context.recipe.verify.emulate is Emulate.NEVER
+        return "the recipe says `verify.emulate: never`" if emulated and never else ""
+
+    def _compare(
+        self,
+        before: Executor,
+        reference: NDArray[np.float32],
+        executor: Executor,
+        outputs: NDArray[np.float32],
+    ) -> None:
+        settings = self.context.recipe.verify
+        found = parity(reference, outputs, max_steps=settings.max_steps)
+        agrees = found.top1_agreement >= settings.min_top1_agreement
+        note = "" if found.first_sample is None else f"first differing sample: {found.first_sample}"
+        self.parity.append(
+            ParityRecord(
+                target=self.title,
+                reference=before.name,
+                reference_execution=before.execution,
+                other=executor.name,
+                other_execution=executor.execution,
+                label=executor.label,
+                n=found.n,
+                top1_agreement=found.top1_agreement,
+                identical_outputs=found.identical_outputs,
+                within_one_step=found.within_steps,
+                largest_steps=found.largest_steps,
+                step=found.step,
+                passed=agrees and found.within_steps >= settings.min_within_steps,
+                note=note,
+            )
+        )
+
+    def _not_run(self, before: Executor, executor: Executor, reason: str) -> None:
+        self.rungs.append(rung_not_run("artifact", target=self.title, executor=executor.name, note=reason))
+        self.parity.append(
+            ParityRecord(
+                target=self.title,
+                reference=before.name,
+                reference_execution=before.execution,
+                other=executor.name,
+                other_execution=Execution.NOT_RUN,
+                label="not run",
+                n=0,
+                top1_agreement=None,
+                identical_outputs=None,
+                within_one_step=None,
+                largest_steps=None,
+                step=0.0,
+                passed=None,
+                note=reason,
+            )
+        )

@@ -1,0 +1,171 @@
+"""Makes the summary of a run from the records of its steps, and judges its gates."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from edgedistill.run.summary import (
+    ArtifactRecord,
+    Confusion,
+    Curve,
+    GateRecord,
+    InstructionRecord,
+    LatencyRecord,
+    ParityRecord,
+    Record,
+    Rung,
+    StageRecord,
+    Summary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from edgedistill.recipe import Recipe
+    from edgedistill.run.directory import StepRecord
+
+PACKAGES = ("edgedistill", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+ORDER = ("teacher", "student-alone", "student", "calibrated", "program", "artifact")
+RecordType = TypeVar("RecordType", bound=Record)
+State = Literal["done", "cached"]
+
+
+def summarise(recipe: Recipe, records: Mapping[str, tuple[StepRecord, State]]) -> Summary:
+    """Return the summary of a run whose steps have these records, by step name, in order."""
+    results = [record.result for record, _ in records.values()]
+    ladder = sorted(_all(results, "rungs", Rung), key=lambda rung: ORDER.index(rung.stage))
+    artifacts = tuple(_all(results, "artifact", ArtifactRecord))
+    parity = tuple(_all(results, "parity", ParityRecord))
+    return Summary(
+        name=recipe.name,
+        recipe=recipe.model_dump(mode="json"),
+        classes=_classes(results),
+        versions=_versions(),
+        machine=_machine(),
+        ladder=tuple(ladder),
+        artifacts=artifacts,
+        parity=parity,
+        latency=tuple(_all(results, "latency", LatencyRecord)),
+        instructions=tuple(_all(results, "instructions", InstructionRecord)),
+        gates=tuple(_gates(recipe, ladder, artifacts, parity)),
+        stages=tuple(_stage(record, state) for record, state in records.values()),
+        curves=tuple(_all(results, "curves", Curve)),
+        confusion=tuple(_all(results, "confusion", Confusion)),
+        notes=tuple(dict.fromkeys(_notes(results))),
+    )
+
+
+def _all(results: Sequence[Mapping[str, object]], name: str, kind: type[RecordType]) -> Iterator[RecordType]:
+    for result in results:
+        found = result.get(name, [])
+        for item in found if isinstance(found, list) else [found]:
+            yield kind.model_validate(item)
+
+
+def _classes(results: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+    found = next((result["classes"] for result in results if "classes" in result), [])
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()
+
+
+def _notes(results: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    for result in results:
+        notes = result.get("notes", [])
+        if isinstance(notes, list):
+            yield from (str(note) for note in notes)
+
+
+def _stage(record: StepRecord, state: State) -> StageRecord:
+    note = "went on after an interruption; the seconds are the last attempt's" if record.resumed else ""
+    return StageRecord(
+        name=record.name, key=record.key, state=state, wall_s=record.wall_s, cpu_s=record.cpu_s, note=note
+    )
+
+
+def _gates(
+    recipe: Recipe,
+    ladder: Sequence[Rung],
+    artifacts: Sequence[ArtifactRecord],
+    parity: Sequence[ParityRecord],
+) -> Iterator[GateRecord]:
+    """Yield the three gates: codes read back, outputs in agreement, accuracy kept."""
+    for artifact in artifacts:
+        yield GateRecord(
+            name=f"codes, scales and zero points read back from {artifact.target}/{artifact.profile}",
+            passed=artifact.readback_equal == artifact.readback_tensors,
+            found=f"{artifact.readback_equal} of {artifact.readback_tensors} tensors equal bit for bit",
+            wanted="all",
+        )
+    for pair in parity:
+        yield _parity_gate(recipe, pair)
+    yield from _accuracy_gates(recipe, ladder)
+
+
+def _parity_gate(recipe: Recipe, pair: ParityRecord) -> GateRecord:
+    settings = recipe.verify
+    found = (
+        pair.note
+        if pair.passed is None
+        else (
+            f"top-1 agreement {pair.top1_agreement:.4%} of {pair.n:,}, "
+            f"{pair.within_one_step:.4%} of outputs within {settings.max_steps:g} step(s)"
+        )
+    )
+    return GateRecord(
+        name=f"{pair.target}: {pair.reference} against {pair.other} ({pair.other_execution})",
+        passed=pair.passed,
+        found=found,
+        wanted=f"at least {settings.min_top1_agreement:.2%} and {settings.min_within_steps:.2%}",
+    )
+
+
+def _accuracy_gates(recipe: Recipe, ladder: Sequence[Rung]) -> Iterator[GateRecord]:
+    student = next((rung for rung in ladder if rung.stage == "student"), None)
+    limit = recipe.quantize.max_accuracy_drop
+    for rung in ladder:
+        if rung.stage not in ("program", "artifact") or student is None or student.value is None:
+            continue
+        name = "accuracy of the INT8 program"
+        if rung.stage == "artifact":
+            name = f"accuracy of {rung.target} in {rung.executor}"
+        if rung.value is None:
+            yield GateRecord(name=name, passed=None, found=rung.note, wanted=f"at most {limit:.2%} lost")
+            continue
+        drop = student.value - rung.value
+        yield GateRecord(
+            name=name,
+            passed=drop <= limit,
+            found=f"{rung.value:.2%}, {drop:.2%} below the fp32 student's {student.value:.2%}",
+            wanted=f"at most {limit:.2%} lost",
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # not installed: nothing to report
+            continue
+    return found
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "cpu": _cpu_model(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines: Iterable[str] = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = ()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or "unknown")

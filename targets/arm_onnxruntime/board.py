@@ -1,0 +1,98 @@
+"""Runs an artifact's own runner on a device, and gives the outputs back as an executor's."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedistill.errors import DeviceError
+from edgedistill.evaluate.executor import Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edgedistill.devices.base import Device, DeviceFacts
+    from edgedistill.targets.base import Artifact
+
+TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class BoardExecutor:
+    """The artifact in the device's own ONNX Runtime, started by the runner that the artifact carries.
+
+    Args:
+        artifact: what to run.
+        execution: what the device is.
+        connect: reaches the device; called at the first run, because an emulated board may have to be built.
+        title: how the device is called in a name: "aarch64".
+    """
+
+    artifact: Artifact
+    execution: Execution
+    connect: Callable[[], Device]
+    title: str = "aarch64"
+
+    @cached_property
+    def device(self) -> Device:
+        """The device, reached."""
+        return self.connect()
+
+    @cached_property
+    def facts(self) -> DeviceFacts:
+        """What was probed of the device."""
+        return self.device.describe()
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return f"onnxruntime-{self.title}"
+
+    @property
+    def label(self) -> str:
+        """Runtime, version, machine, and how it is reached."""
+        facts = self.facts.facts
+        version = facts.get("onnxruntime", "version unknown")
+        return f"ONNX Runtime {version}, {self.facts.machine}, {self.execution} ({self.device.name})"
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Verify the artifact on the device, run it, and return outputs (n, classes), float32.
+
+        Raises:
+            DeviceError: the device cannot be reached, or the runner failed there.
+        """
+        with tempfile.TemporaryDirectory() as local:
+            folder = Path(local)
+            np.save(folder / "inputs.npy", inputs)
+            artifact = self.device.push(self.artifact.folder)
+            job = self.device.push(folder)
+            runner = str(artifact / "runner.py")
+            self._call("python3", runner, "verify")
+            self._call(
+                "python3",
+                runner,
+                "run",
+                "--inputs",
+                str(job / "inputs.npy"),
+                "--outputs",
+                str(job / "outputs.npy"),
+            )
+            self.device.pull(job / "outputs.npy", folder / "outputs.npy")
+            return np.load(folder / "outputs.npy", allow_pickle=False)  # type: ignore[no-any-return] # numpy types load as Any
+
+    def _call(self, *command: str) -> dict[str, object]:
+        done = self.device.run(command, timeout_s=TIMEOUT_S)
+        if done.returncode:
+            raise DeviceError(
+                f"runner on {self.device.name}",
+                found=f"`{' '.join(command[1:3])}` ended with {done.returncode}: {(done.stdout + done.stderr).strip()[-400:]}",
+            )
+        return json.loads(done.stdout)  # type: ignore[no-any-return] # json types loads as Any

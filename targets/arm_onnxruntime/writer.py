@@ -1,0 +1,90 @@
+"""Writes the artifact's folder: model, golden samples, labels, runner, manifest."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedistill.data.arrays import preprocess
+from edgedistill.evaluate.parity import output_step
+from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
+from edgedistill.quantize.program import Arithmetic
+from edgedistill.targets.arm_onnxruntime.target import MODEL, OPTIONS_BY_MACHINE, README
+from edgedistill.targets.folder import seal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgedistill.quantize.program import QuantizedProgram
+    from edgedistill.targets.base import Artifact, DeviceProfile, Package
+
+GOLDEN_STEPS = 1.0
+
+
+def write_artifact(
+    program: QuantizedProgram, profile: DeviceProfile, *, package: Package, into: Path, target: str
+) -> Artifact:
+    """Write every file of the artifact; the same program and package give the same bytes."""
+    into.mkdir(parents=True)
+    onnx_from_program(program, into / MODEL)
+    preprocessing = package.preprocessing.model_dump(mode="json")
+    inputs = preprocess(package.golden_raw, preprocessing)
+    outputs = program.run(inputs, arithmetic=Arithmetic.INTEGER)
+    np.savez(into / "golden.npz", raw=package.golden_raw, inputs=inputs, outputs=outputs)
+    (into / "labels.txt").write_text("".join(f"{name}\n" for name in package.classes), "utf-8")
+    (into / "README.txt").write_text(README.format(name=package.name, title=profile.title), "utf-8")
+    _copy_runner(into)
+    return seal(into, _manifest(program, profile, package, inputs, outputs, target=target))
+
+
+def _copy_runner(into: Path) -> None:
+    for package, name in (
+        ("edgedistill.targets.arm_onnxruntime.device", "runner.py"),
+        ("edgedistill.data", "arrays.py"),
+    ):
+        with resources.as_file(resources.files(package) / name) as path:
+            shutil.copyfile(path, into / name)
+
+
+def _manifest(
+    program: QuantizedProgram,
+    profile: DeviceProfile,
+    package: Package,
+    inputs: NDArray[np.float32],
+    outputs: NDArray[np.float32],
+    *,
+    target: str,
+) -> dict[str, object]:
+    spec = program.spec
+    return {
+        "name": package.name,
+        "target": target,
+        "profile": profile.name,
+        "model": MODEL,
+        "precision": "int8",
+        "opset": OPSET,
+        "input": {"name": INPUT, "shape": [None, *inputs.shape[1:]], "dtype": "float32"},
+        "output": {
+            "name": OUTPUT,
+            "shape": [None, *outputs.shape[1:]],
+            "dtype": "float32",
+            "step": output_step(outputs),
+        },
+        "classes": list(package.classes),
+        "preprocessing": package.preprocessing.model_dump(mode="json"),
+        "session_options": {},
+        "session_options_by_machine": OPTIONS_BY_MACHINE,
+        "quantization": {
+            "activations": f"{spec.activation} {spec.symmetry}",
+            "weights": f"int8 symmetric {spec.weights}",
+            "bias": str(spec.bias),
+            "scales": str(spec.scale_format),
+            "program": program.fingerprint,
+        },
+        "golden": {"n": len(inputs), "max_steps": GOLDEN_STEPS},
+    }

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from edgedistill.distill.cache_files import (
+    OutputShapes,
+    Shard,
+    list_shard,
+    listed_shards,
+    predicted_bytes,
+    shards_of,
+    soft_targets_key,
+    valid_shards,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+SHARDS = shards_of(samples=1500, views=2)
+
+
+def write(home: Path, shard: Shard, content: bytes) -> None:
+    (home / shard.name).parent.mkdir(parents=True, exist_ok=True)
+    (home / shard.name).write_bytes(content)
+    list_shard(home, shard, sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_shards_cover_every_row_of_every_view() -> None:
+    wanted = [Shard(0, 0, 1024), Shard(0, 1024, 476), Shard(1, 0, 1024), Shard(1, 1024, 476)]
+    assert shards_of(samples=1500, views=2) == wanted
+    assert SHARDS[3].name == "view-0001/rows-00001024.safetensors"
+
+
+def test_the_key_depends_on_all_that_determines_the_outputs_and_not_on_the_order_of_layers() -> None:
+    def key(teacher: str = "t", data: str = "d", layers: tuple[str, ...] = ("a", "b")) -> str:
+        return soft_targets_key(teacher_fingerprint=teacher, transfer_fingerprint=data, layers=layers)
+
+    assert key() == key(layers=("b", "a", "b"))
+    assert len({key(), key("u"), key(data="e"), key(layers=("a",)), key("td", ""), key(layers=("a, b",))}) == 6
+
+
+def test_predicted_bytes_by_hand() -> None:
+    shapes = OutputShapes(10, {"stages.1": (8, 3, 3)})
+    assert predicted_bytes(shapes, samples=1500, views=2) == 2 * 1500 * (10 + 72) * 2 + 4 * 2 * 256
+
+
+def test_a_shard_counts_when_listed_with_its_checksum(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, shard in enumerate(SHARDS[:3]):
+        write(tmp_path, shard, bytes([number]))
+    (tmp_path / SHARDS[3].name).write_bytes(b"not listed")
+    assert valid_shards(tmp_path, SHARDS) == set(SHARDS[:3])
+    assert not caplog.records
+    (tmp_path / SHARDS[0].name).write_bytes(b"damaged")
+    (tmp_path / SHARDS[1].name).unlink()
+    assert valid_shards(tmp_path, SHARDS) == {SHARDS[2]}
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert "is damaged (sha256" in caplog.text
+    assert "is gone" in caplog.text
+    assert valid_shards(tmp_path / "nowhere", SHARDS) == set()
+
+
+def test_the_later_line_counts_and_torn_or_foreign_lines_do_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, SHARDS[0], b"old")
+    write(tmp_path, SHARDS[0], b"new")
+    with (tmp_path / "index.jsonl").open("ab") as file:
+        file.write(b'{"view": 1, "start": 0, "ro')
+    write(tmp_path, SHARDS[1], b"one")
+    with (tmp_path / "index.jsonl").open("ab") as file:
+        foreign = {"view": 0, "start": 0, "rows": 1024, "sha256": "short"}
+        file.write(b"[1]\nnull\n\n\xff\n" + json.dumps(foreign).encode())
+    assert set(listed_shards(tmp_path)) == set(SHARDS[:2])
+    assert "a torn line" in caplog.text
+    assert valid_shards(tmp_path, SHARDS) == set(SHARDS[:2])
+
+
+def test_a_plan_loads_no_torch() -> None:
+    modules = "schedule, cache_files, history, durable, prefetch"
+    code = f"from edgedistill.distill import {modules}; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

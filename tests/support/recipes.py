@@ -1,0 +1,41 @@
+"""A recipe that runs through every stage in seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def quick_document() -> dict[str, object]:
+    """Return a recipe on the synthetic shapes: a random teacher, a tiny student, no emulation."""
+    return {
+        "name": "quick",
+        "threads": 1,
+        "data": {
+            "source": "shapes",
+            "preprocessing": {"kind": "image", "size": [28, 28], "channels": 1, "mean": [0.3], "std": [0.3]},
+            "views": {"count": 2, "shift": 1},
+        },
+        "teacher": {"source": "residual", "options": {"width": 4}},
+        "student": {"source": "residual", "options": {"width": 4, "stem_stride": 2}},
+        "distill": {"epochs": 2, "batch_size": 64, "label_weight": 1.0},
+        "quantize": {
+            "calibration": {"samples": 64, "max_drift": 5.0},
+            "finetune": {"epochs": 1, "batch_size": 64},
+            "max_accuracy_drop": 0.2,
+        },
+        "targets": [{"target": "arm-onnxruntime", "profile": "raspberry-pi-4"}],
+        "verify": {"emulate": "never"},
+        "bench": {"processes": 1, "samples": 44},
+    }
+
+
+def write_recipe(folder: Path, document: dict[str, object] | None = None) -> Path:
+    """Write a recipe, the quick one by default, and return its path."""
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(document or quick_document()), "utf-8")
+    return path
