@@ -1,10 +1,10 @@
 """Kills a run at random moments and shows that what it ends with is what an uninterrupted run ends with.
 
-Usage: python benchmarks/kill_and_resume.py [RECIPE] [--kills 10] [--seed 0] [--out FILE.json] [KEY=VALUE ...]
+Usage: python benchmarks/kill_and_resume.py [RECIPE] [KEY=VALUE ...] [--kills 10] [--seed 0]
 
-One run is left alone; a second one, in another run directory with another cache of teacher outputs, gets SIGKILL `--kills` times, at
-moments drawn evenly from the first one's duration, and is started again each time. Every file of every artifact must
-have the same sha256 in both.
+One run is left alone; a second one, in another run directory with another cache of teacher outputs, gets SIGKILL
+`--kills` times, at random moments, and is started again each time. Every file of every artifact must have the same
+sha256 in both.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ class _Search:
         """Return the best multiple, at most 1, of a range."""
         best = self._best(low * FACTORS, high * FACTORS)
         for step in FINER_FACTORS:
-            best = self._best(best[0] * step, best[1] * step)
+            best = self._best(np.maximum(low, best[0] * step), np.minimum(high, best[1] * step))
         return best
 
     def free(self, low: float, high: float) -> tuple[float, float]:
@@ -245,7 +245,7 @@ class _Search:
                 break
         for step in FINER_FACTORS:
             factors, others = (grid.ravel() for grid in np.meshgrid(step, step))
-            best = self._best(best[0] * factors, best[1] * others)
+            best = self._best(np.maximum(low, best[0] * factors), np.minimum(high, best[1] * others))
         return best
 
     def _best(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[float, float]:

@@ -203,8 +203,6 @@ class Verify(Section):
     """Least share of outputs within `max_steps`; a gate."""
     emulate: Emulate = Emulate.AUTO
     """`auto` runs the emulated board where it can be had, else says "not run"; `require` stops there."""
-    cpu_model: str = "cortex-a76"
-    """CPU model of the emulated board."""
 
 
 class Bench(Section):

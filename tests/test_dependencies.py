@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "starter": ("models.origins", "targets"),
     "api": ("run",),
     "": ("api", "run.summary"),
-    "cli": ("", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
+    "cli": ("", "capture", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
     "__main__": ("cli",),
 }
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "matplotlib", "jinja2")
+HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "jinja2")
 # What `--help` does without as well.
 HELP_WITHOUT = (*HEAVY, "numpy", "yaml")
 

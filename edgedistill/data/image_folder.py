@@ -42,7 +42,7 @@ FORMATS = {
 """Formats by suffix. Pillow is kept from guessing: one of its formats runs a PostScript interpreter."""
 
 MAX_FILE_BYTES = 64 << 20
-MAX_PIXELS = 64_000_000
+MAX_PIXELS, MAX_SIDE = 64_000_000, 32_768
 """Largest image that is decoded; a small file may claim to be much larger."""
 
 DEEP_MODES = ("I", "F")
@@ -260,9 +260,9 @@ def decoded(path: Path, *, channels: int) -> NDArray[np.uint8]:
 
 
 def _refuse(image: Image.Image, *, thing: str) -> None:
-    if image.width * image.height > MAX_PIXELS:
+    if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
         found = f"{image.width} x {image.height} pixels"
-        raise DataError(thing, found=found, wanted=f"at most {MAX_PIXELS:,}")
+        raise DataError(thing, found=found, wanted=f"at most {MAX_PIXELS:,}, and {MAX_SIDE:,} on a side")
     if image.mode.split(";")[0] in DEEP_MODES:
         fix = "convert it to 8 bits, scaled as the device's camera would"
         raise DataError(thing, found=f"more than 8 bits per channel (mode {image.mode})", fix=fix)

@@ -70,5 +70,5 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.kill()
     else:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
     process.communicate()

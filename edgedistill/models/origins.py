@@ -20,6 +20,9 @@ BUILTIN = "builtin:"
 PRETRAINED = {"fashion-mnist-residual24": "fashion_mnist_residual24.safetensors"}
 """File of each weight set that comes with the package, by the name behind `builtin:`."""
 
+MAX_BYTES = 16 << 30
+"""Largest file of weights that is read."""
+
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
@@ -41,7 +44,8 @@ def program(model: Model, recipe_folder: Path) -> Path:
     """Return the path of a `.pt2` source.
 
     Raises:
-        ModelError: the source is of no known form, the file is missing, or other weights are named beside it.
+        ModelError: the source is of no known form, the file is missing or too large, or other weights are named
+            beside it.
     """
     if not model.source.endswith(".pt2"):
         forms = (*FAMILIES, "python:module:factory", "PATH.pt2")
@@ -59,7 +63,8 @@ def weights(model: Model, recipe_folder: Path) -> Path | None:
     """Return the path of the weights, or None where the recipe names none.
 
     Raises:
-        ModelError: there is no such file or no such built-in name, or its suffix is none of WEIGHT_SUFFIXES.
+        ModelError: there is no such file or built-in name, it is too large, or its suffix is none of
+            WEIGHT_SUFFIXES.
     """
     named = model.weights
     if named is None:
@@ -83,4 +88,7 @@ def _pretrained(name: str) -> Path:
 def _existing(path: Path, *, thing: str) -> Path:
     if not path.is_file():
         raise ModelError(thing, found=f"no file '{path}'")
+    size_bytes = path.stat().st_size
+    if size_bytes > MAX_BYTES:
+        raise ModelError(thing, found=f"{size_bytes / 1e9:,.1f} GB", wanted=f"at most {MAX_BYTES / 1e9:,.1f} GB")
     return path

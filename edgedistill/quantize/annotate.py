@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import fx
-
 from edgedistill.quantize.capture import attribute
 from edgedistill.quantize.fake import ActivationQuantizer, BiasQuantizer, WeightQuantizer
 from edgedistill.quantize.patterns import QUANTIZED, Role, ceiling_of, role_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch import fx
 
     from edgedistill.quantize.spec import QuantSpec
 

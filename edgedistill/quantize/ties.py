@@ -1,9 +1,9 @@
 """Chooses the scales around an addition so that no sum falls exactly between two codes.
 
-Runtimes round such a tie as their kernel happens to: ONNX Runtime 1.32 adds floats on x86-64 (`MlasQLinearAddKernelHelper`,
-half to even after the zero point is added, with the errors of three float32 operations) and multiplies 22-bit integers on
-ARM (half away from zero). With scales of few bits, such as fp16 ones, about one sum in a thousand is a tie, and two
-machines disagree about it. So the scales are chosen such that there is none:
+Runtimes round such a tie as their kernel happens to: ONNX Runtime 1.32 adds floats on x86-64
+(`MlasQLinearAddKernelHelper`, half to even after the zero point is added, with the errors of three float32 operations)
+and multiplies 22-bit integers on ARM (half away from zero). With scales of few bits, such as fp16 ones, about one sum
+in a thousand is a tie, and two machines disagree about it. So the scales are chosen such that there is none:
 
 Let u be a power of two, both input scales multiples of u and the output scale an odd multiple m * u. A sum of codes
 times scales is then N * u, in output units N / m; a tie would need 2 N = (2 k + 1) m, even on the left and odd on the

@@ -75,7 +75,8 @@ class Plan:
         recipe: with the overrides applied.
         recipe_folder: relative paths of the recipe start here.
         folder: the run directory.
-        stages: every step, in order.
+        stages: every step to be done or found done, in order.
+        later: the steps behind the last stage asked for; what they found before is kept where it is still true.
         keys: of every step.
     """
 
@@ -83,6 +84,7 @@ class Plan:
     recipe_folder: Path
     folder: Path
     stages: tuple[PlannedStage, ...]
+    later: tuple[PlannedStage, ...]
     keys: Keys = field(repr=False)
 
 
@@ -108,11 +110,18 @@ def plan(
     home = recipe_path.resolve().parent
     keys = Keys(recipe, home)
     directory = RunDirectory(folder or Path("runs") / recipe.name)
-    steps = [step for step in _steps(recipe, keys) if STAGES.index(step.stage) <= STAGES.index(until)]
-    if until is Stage.REPORT:
-        steps.append(_report_step(recipe, steps))
-    stages = tuple(_with_state(step, directory) for step in steps)
-    return Plan(recipe, home, directory.folder, stages, keys)
+    steps = list(_steps(recipe, keys))
+    steps.append(_report_step(recipe, steps))
+    states = [_with_state(step, directory) for step in steps]
+    last = STAGES.index(until)
+    return Plan(
+        recipe=recipe,
+        recipe_folder=home,
+        folder=directory.folder,
+        stages=tuple(step for step in states if STAGES.index(step.stage) <= last),
+        later=tuple(step for step in states if STAGES.index(step.stage) > last),
+        keys=keys,
+    )
 
 
 def execute(plan: Plan, *, progress: Progress = SILENT) -> Summary:
@@ -184,6 +193,10 @@ def _done(
             continue
         context = context or _new_context(plan, directory, progress)
         yield step.name, (_do(step, context, directory), "done")
+    for step in plan.later:
+        record = directory.done(step.name, step.key)
+        if record is not None and step.stage is not Stage.REPORT:
+            yield step.name, (record, "cached")
 
 
 def _new_context(plan: Plan, directory: RunDirectory, progress: Progress) -> Context:
@@ -235,7 +248,7 @@ def _summarised(
     directory.write_text(FILE, summary.model_dump_json(indent=1))
     report = next((step for step in plan.stages if step.stage is Stage.REPORT), None)
     if report is not None:
-        from edgedistill.report import page  # noqa: PLC0415 - loads matplotlib
+        from edgedistill.report import page  # noqa: PLC0415 - loads jinja2
 
         written = page.write_report(plan.folder)
         record = StepRecord(name=report.name, key=report.key, wall_s=0.0, cpu_s=0.0)

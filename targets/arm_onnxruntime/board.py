@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.errors import DeviceError
-from edgedistill.evaluate.executor import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgedistill.devices.base import Device, DeviceFacts
+    from edgedistill.evaluate.executor import Execution
     from edgedistill.targets.base import Artifact
 
 TIMEOUT_S = 3600.0
@@ -91,8 +91,9 @@ class BoardExecutor:
     def _call(self, *command: str) -> dict[str, object]:
         done = self.device.run(command, timeout_s=TIMEOUT_S)
         if done.returncode:
+            said = (done.stdout + done.stderr).strip()[-400:]
             raise DeviceError(
                 f"runner on {self.device.name}",
-                found=f"`{' '.join(command[1:3])}` ended with {done.returncode}: {(done.stdout + done.stderr).strip()[-400:]}",
+                found=f"`{' '.join(command[1:3])}` ended with {done.returncode}: {said}",
             )
         return json.loads(done.stdout)  # type: ignore[no-any-return] # json types loads as Any

@@ -168,6 +168,11 @@ def test_large_images_are_refused_before_they_are_decoded(tmp_path: Path, monkey
     monkeypatch.setattr("edgedistill.data.image_folder.MAX_PIXELS", 9_999)
     with pytest.raises(DataError, match="100 x 100 pixels"):
         decoded(tmp_path / "large.png", channels=1)
+    monkeypatch.setattr("edgedistill.data.image_folder.MAX_PIXELS", 10_000)
+    assert decoded(tmp_path / "large.png", channels=1).shape == (100, 100, 1)
+    monkeypatch.setattr("edgedistill.data.image_folder.MAX_SIDE", 99)
+    with pytest.raises(DataError, match="99 on a side"):
+        decoded(tmp_path / "large.png", channels=1)
     monkeypatch.setattr("edgedistill.data.image_folder.MAX_FILE_BYTES", 50)
     with pytest.raises(DataError, match="at most 50"):
         decoded(tmp_path / "large.png", channels=1)

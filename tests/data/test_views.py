@@ -136,6 +136,17 @@ def test_draws_are_distributed_as_asked_for() -> None:
     assert 1.3 < aspect.max() < 1.4
 
 
+@given(st.floats(0.01, 0.999), st.integers(1, 40), st.integers(1, 40))
+def test_a_crop_keeps_its_share_and_lies_within_the_image(least: float, height: int, width: int) -> None:
+    crop = drawn((200, height, width, 1), Views(crop=least), seed=0, view=0).crop
+    assert crop is not None
+    top, left, rows, columns = crop.T
+    assert (rows * columns >= least * height * width * (1 - 1e-12)).all()
+    assert (np.minimum(top, left) >= 0).all()
+    assert (top + rows <= height).all()
+    assert (left + columns <= width).all()
+
+
 def test_one_kind_of_variation_does_not_change_another() -> None:
     alone = drawn((COUNT, 9, 8, 1), Views(flip=True), seed=0, view=0)
     both = drawn((COUNT, 9, 8, 1), Views(flip=True, shift=2, mixup=0.2), seed=0, view=0)

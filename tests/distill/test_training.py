@@ -226,6 +226,45 @@ def test_the_average_is_what_is_evaluated_and_returned(
     assert torch.equal(averaged["1.0.0.weight"], plain["1.0.0.weight"])  # the projector is not averaged
 
 
+def test_norms_train_even_when_the_model_comes_in_evaluation_mode(transfer_set: NoiseSet, small_net: Nets) -> None:
+    student = small_net().eval()
+    fit(student, transfer_set, training=TRAINING, objective=LabelObjective(), seed=0)
+    assert int(student.stem[1].num_batches_tracked) == 12
+
+
+def test_the_average_follows_every_step(transfer_set: NoiseSet, small_net: Nets) -> None:
+    plain, averaged = small_net(), small_net()
+    seen: list[torch.Tensor] = []
+
+    def look(_: StepInfo) -> None:
+        seen.append(plain.head.bias.detach().clone())
+
+    without = TRAINING.model_copy(update={"ema": 0.0})
+    fit(plain, transfer_set, training=without, objective=LabelObjective(), seed=0, on_step=look)
+    fit(averaged, transfer_set, training=TRAINING, objective=LabelObjective(), seed=0)
+    look(StepInfo(12, 12, 2, 0, 0.0))
+    wanted = seen[0].double()
+    for count, bias in enumerate(seen[1:]):
+        decay = min(0.9, (1 + count) / (10 + count))
+        wanted = decay * wanted + (1 - decay) * bias
+    torch.testing.assert_close(averaged.head.bias.detach(), wanted.float(), rtol=1e-5, atol=1e-7)
+
+
+def test_a_checkpoint_of_other_weights_is_ignored(
+    transfer_set: NoiseSet, small_net: Nets, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(net: SmallNet, on_step: Callable[[StepInfo], None] | None = None) -> None:
+        options = {"training": TRAINING, "objective": LabelObjective(), "seed": 0, "on_step": on_step}
+        fit(net, transfer_set, checkpoint=tmp_path / "checkpoint", **options)
+
+    with pytest.raises(InterruptedAtWillError):
+        run(small_net(seed=0), stop_before(7))
+    seen: list[int] = []
+    run(small_net(seed=1), lambda info: seen.append(info.step))
+    assert seen[0] == 0
+    assert "of another training" in caplog.text
+
+
 def test_steps_are_announced_with_their_view_and_learning_rate(
     train: Callable[..., tuple[State, History]], transfer_set: NoiseSet
 ) -> None:

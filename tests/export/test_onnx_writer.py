@@ -78,6 +78,6 @@ def test_the_same_program_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_an_operator_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="export to ONNX: torch.onnx says"):
+    with pytest.raises(ModelError, match=r"export to ONNX: torch\.onnx says"):
         onnx_from_module(Untranslatable(), images(2), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())

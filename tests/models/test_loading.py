@@ -140,6 +140,13 @@ def test_names_that_lead_nowhere_are_refused(fields: dict[str, object], message:
         load(tmp_path, **fields)
 
 
+def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(state_of(), tmp_path / "teacher.pt")
+    monkeypatch.setattr(origins, "MAX_BYTES", 100)
+    with pytest.raises(ModelError, match="GB; wanted at most"):
+        load(tmp_path, source="residual", options=SMALL, weights="teacher.pt")
+
+
 def test_the_built_in_teacher_loads_where_it_is_installed(tmp_path: Path) -> None:
     model = Model(
         source="residual",

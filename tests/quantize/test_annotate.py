@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from edgedistill.quantize.annotate import activation_quantizers, annotate, parameter_count
 from edgedistill.quantize.capture import capture
+from edgedistill.quantize.program import Arithmetic
 from edgedistill.quantize.spec import QuantSpec
 
 
@@ -76,7 +77,5 @@ def test_the_simulation_equals_the_program_in_float() -> None:
     program = program_of(residual(), inputs)
     with torch.no_grad():
         simulated = graph(inputs).numpy()
-    from edgedistill.quantize.program import Arithmetic
-
     difference = abs(simulated - program.run(inputs.numpy(), arithmetic=Arithmetic.FLOAT)).max()
     assert difference < 1e-5

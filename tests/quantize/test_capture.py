@@ -72,5 +72,5 @@ def test_the_batch_is_dynamic_and_nodes_know_their_layer() -> None:
 
 
 def test_data_dependent_control_flow_is_named() -> None:
-    with pytest.raises(ModelError, match="capture of Branches: torch.export says"):
+    with pytest.raises(ModelError, match=r"capture of Branches: torch\.export says"):
         capture(Branches(), images(2))

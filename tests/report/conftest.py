@@ -262,7 +262,7 @@ def recipe() -> dict[str, object]:
         "teacher": {"source": "residual", "options": {"width": 48}, "weights": "builtin:fashion-mnist"},
         "student": {"source": "residual", "options": {"width": 16}},
         "distill": {"epochs": 12, "batch_size": 128, "soft_targets": {"weight": 0.9, "temperature": 4.0}},
-        "verify": {"max_steps": 1.0, "emulate": "auto", "cpu_model": "cortex-a76"},
+        "verify": {"max_steps": 1.0, "emulate": "auto"},
         "targets": [{"target": "arm-onnxruntime", "profile": "raspberry-pi-5"}],
     }
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgedistill.models.residual import ResidualNet
+from edgedistill.models.separable import SeparableNet
 from edgedistill.quantize.annotate import activation_quantizers, annotate
 from edgedistill.quantize.capture import capture
 from edgedistill.quantize.convert import convert
@@ -53,8 +54,6 @@ def residual(*, width: int = 6, seed: int = 0) -> nn.Module:
 
 def separable(*, seed: int = 0) -> nn.Module:
     """Return a depthwise-separable network with ReLU6 and 5 classes on one channel."""
-    from edgedistill.models.separable import SeparableNet
-
     torch.manual_seed(seed)
     return lively(SeparableNet(classes=5, channels=1, width=8), seed=seed)
 

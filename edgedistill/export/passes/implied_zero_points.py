@@ -1,7 +1,7 @@
 """Drops the zero points of int32 biases: they are zero by definition, and as large as the codes themselves.
 
-Those of int8 weights stay: ONNX Runtime 1.32 with `session.x64quantprecision=1` gives a weight without one a scalar zero
-point and then refuses it ("x_zero_point must be null or 1D tensor").
+Those of int8 weights stay: ONNX Runtime 1.32 with `session.x64quantprecision=1` gives a weight without one a scalar
+zero point and then refuses it ("x_zero_point must be null or 1D tensor").
 """
 
 from __future__ import annotations

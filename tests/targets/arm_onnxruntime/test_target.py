@@ -2,9 +2,8 @@ from pathlib import Path
 
 import onnx
 import pytest
-
-from target_contract import TargetContract, package
 from small_models import images, program_of, residual
+from target_contract import TargetContract, package
 
 from edgedistill.errors import GateError
 from edgedistill.quantize.spec import ActivationType, QuantSpec, Symmetry
