@@ -1,6 +1,6 @@
 """Distilled against alone: the same student, the same epochs, several seeds.
 
-Usage: python benchmarks/distilled_versus_alone.py [RECIPE] [--seeds 0 1 2] [--out FILE.json] [KEY=VALUE ...]
+Usage: python benchmarks/distilled_versus_alone.py [KEY=VALUE ...] [--recipe FILE] [--seeds 0 1 2]
 
 Trains the recipe's student twice per seed, once from the teacher's cached outputs and once on the labels only, and
 writes mean, range and every single accuracy. Seeds change the student's first weights, the order of the samples and
@@ -39,7 +39,7 @@ def accuracies(summary: Summary) -> dict[str, float]:
 def main() -> None:
     """Run every seed, print a table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path, nargs="?", default=ROOT / "examples/fashion_mnist.yaml")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "examples/fashion_mnist.yaml")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/distilled_versus_alone.json")

@@ -1,6 +1,6 @@
 """Kills a run at random moments and shows that what it ends with is what an uninterrupted run ends with.
 
-Usage: python benchmarks/kill_and_resume.py [RECIPE] [KEY=VALUE ...] [--kills 10] [--seed 0]
+Usage: python benchmarks/kill_and_resume.py [KEY=VALUE ...] [--recipe FILE] [--kills 10] [--seed 0]
 
 One run is left alone; a second one, in another run directory with another cache of teacher outputs, gets SIGKILL
 `--kills` times, at random moments, and is started again each time. Every file of every artifact must have the same
@@ -70,7 +70,7 @@ def killed_run(
 def main() -> None:
     """Compare the two runs, write the results; exit code 1 when a hash differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path, nargs="?", default=ROOT / "examples/fashion_mnist.yaml")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "examples/fashion_mnist.yaml")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)

@@ -70,5 +70,8 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.kill()
     else:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    process.communicate()
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdout, process.stderr):  # not read to the end: a child that got away may hold it
+        if stream is not None:
+            stream.close()

@@ -15,9 +15,11 @@ from edgedistill.data.sources import load
 from edgedistill.data.views import transfer_set
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.teacher_cache import SoftTargets, teach
+from edgedistill.errors import ModelError
 from edgedistill.evaluate.metrics import accuracy
 from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.models.loading import check_outputs, load_model
+from edgedistill.models.origins import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,14 +80,21 @@ class Context:
 
     @cached_property
     def teacher(self) -> nn.Module:
-        """The teacher, in evaluation mode."""
-        return self._model(self.recipe.teacher).eval()
+        """The teacher, in evaluation mode.
+
+        Raises:
+            ModelError: it is one of our families without weights, and an untrained teacher teaches nothing.
+        """
+        chosen = self.recipe.teacher
+        if chosen.source in FAMILIES and chosen.weights is None:
+            raise ModelError(
+                f"teacher '{chosen.source}'", found="no weights", wanted="a trained one", fix="name `teacher.weights`"
+            )
+        return self._seeded_model(chosen, role="teacher").eval()
 
     def new_student(self) -> nn.Module:
         """Return the student as it is before training: the same at every call."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(self.recipe.seed, "student"))
-            return self._model(self.recipe.student)
+        return self._seeded_model(self.recipe.student, role="student")
 
     def trained_student(self) -> nn.Module:
         """Return the distilled student of this run."""
@@ -134,6 +143,12 @@ class Context:
             recipe_folder=self.recipe_folder,
             progress=self.progress,
         )
+
+    def _seeded_model(self, model: Model, *, role: str) -> nn.Module:
+        """Load a model; what a factory leaves random is random by the recipe's seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(self.recipe.seed, role))
+            return self._model(model)
 
     def _model(self, model: Model) -> nn.Module:
         preprocessing = self.recipe.data.preprocessing

@@ -20,7 +20,11 @@ Change = Callable[[Path, dict[str, Any]], None]
 
 
 def missing_weights(_: Path, recipe: dict[str, Any]) -> None:
-    recipe["teacher"]["weights"] = "teacher.safetensors"
+    recipe["teacher"]["weights"] = "absent.safetensors"
+
+
+def untrained_teacher(_: Path, recipe: dict[str, Any]) -> None:
+    recipe["teacher"]["weights"] = None
 
 
 def weights_with_code(folder: Path, recipe: dict[str, Any]) -> None:
@@ -89,13 +93,14 @@ def unknown_model(_: Path, recipe: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (missing_weights, ["teacher.safetensors", "not exist"]),
+        (missing_weights, ["absent.safetensors", "no file"]),
+        (untrained_teacher, ["teacher 'residual'", "no weights"]),
         (weights_with_code, ["teacher.pt", "safetensors"]),
         (other_classes, ["3 outputs", "6 classes"]),
         (other_architecture, ["wide.pt", "stem.0.weight"]),
         (unknown_layer, ["layer 'stages.9'", "teacher", "stages.2"]),
-        (unknown_student_layer, ["layer 'stage.1'", "student", "stages.1"]),
-        (empty_folder, ["images", "class"]),
+        (unknown_student_layer, ["layer 'stage.1'", "student", "did you mean 'stages'?"]),
+        (empty_folder, ["images", "no images", "train/CLASS/*"]),
         (not_a_number, ["17", "NaN"]),
         (unknown_key, ["distill.epocs", "did you mean 'epochs'?"]),
         (out_of_range, ["distill.learning_rate", "greater than 0"]),

@@ -34,6 +34,7 @@ http://mirror.example.org/debian-security/|Debian
 http://archive.example.org/ubuntu/|Ubuntu
 https://other.example.org/debian|
 https://packages.example.org/apt/|
+https://third.example.org/debian|Third
 cdrom://disc/debian|Debian
 """
     assert mirrors_from_targets(listing) == ("http://mirror.example.org/debian", "https://other.example.org/debian")
