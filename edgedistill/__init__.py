@@ -9,6 +9,7 @@ The functions below are what the command line calls; importing this package load
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from edgedistill.api import benchmark, build, distill, execute, plan, quantize, run, verify
     from edgedistill.progress import Progress
     from edgedistill.run.summary import Summary
+
+# ONNX Runtime sends usage data from version 1.29 on unless this is set before it is imported; nothing here phones home
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

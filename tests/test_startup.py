@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -92,3 +93,10 @@ def test_the_modules_of_planning_load_no_torch() -> None:
 
 def test_the_check_sees_what_is_loaded() -> None:
     assert {"numpy", "json"} <= loaded_by("import numpy.linalg")
+
+
+def test_importing_it_switches_the_runtime_s_telemetry_off() -> None:
+    program = "import edgedistill, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"

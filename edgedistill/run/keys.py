@@ -107,7 +107,8 @@ class Keys:
     def bench(self, choice: TargetChoice) -> str:
         """Key of the latency of one artifact and its fp32 student."""
         settings = self.recipe.bench.model_dump(mode="json")
-        return self._key("bench", artifact=self.build(choice), settings=settings)
+        emulate = self.recipe.verify.emulate
+        return self._key("bench", artifact=self.build(choice), settings=settings, emulate=emulate)
 
     def _key(self, step: str, **parts: object) -> str:
         shared = {"seed": self.recipe.seed, "threads": self.threads, "torch": version("torch")}

@@ -130,17 +130,21 @@ def _accuracy_gates(recipe: Recipe, ladder: Sequence[Rung]) -> Iterator[GateReco
             continue
         name = "accuracy of the INT8 program"
         if rung.stage == "artifact":
-            name = f"accuracy of {rung.target} in {rung.executor}"
+            name = f"accuracy of {rung.target} ({rung.execution})"
         if rung.value is None:
-            yield GateRecord(name=name, passed=None, found=rung.note, wanted=f"at most {limit:.2%} lost")
+            yield GateRecord(name=name, passed=None, found=rung.note, wanted=f"at most {100 * limit:.2f} points lost")
             continue
         drop = student.value - rung.value
         yield GateRecord(
             name=name,
             passed=drop <= limit,
-            found=f"{rung.value:.2%}, {drop:.2%} below the fp32 student's {student.value:.2%}",
-            wanted=f"at most {limit:.2%} lost",
+            found=f"{rung.value:.2%}, {_points(drop)} the fp32 student's {student.value:.2%}",
+            wanted=f"at most {100 * limit:.2f} points lost",
         )
+
+
+def _points(drop: float) -> str:
+    return f"{abs(100 * drop):.2f} points {'below' if drop > 0 else 'above'}"
 
 
 def _versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedistill.errors import DeviceError
+from edgedistill.errors import DeviceError, GateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgedistill.targets.base import Artifact
 
 TIMEOUT_S = 3600.0
+GATE_FAILED = 3  # of the runner: a file or a golden sample is not what was built
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class BoardExecutor:
         """Verify the artifact on the device, run it, and return outputs (n, classes), float32.
 
         Raises:
+            GateError: files or golden outputs on the device are not what was built.
             DeviceError: the device cannot be reached, or the runner failed there.
         """
         with tempfile.TemporaryDirectory() as local:
@@ -90,6 +92,10 @@ class BoardExecutor:
 
     def _call(self, *command: str) -> dict[str, object]:
         done = self.device.run(command, timeout_s=TIMEOUT_S)
+        if done.returncode == GATE_FAILED:
+            raise GateError(
+                f"artifact on {self.device.name}", found=f"`{command[2]}` says: {done.stdout.strip()[-400:]}"
+            )
         if done.returncode:
             said = (done.stdout + done.stderr).strip()[-400:]
             raise DeviceError(

@@ -1,4 +1,4 @@
-"""Step `bench`: latency of the artifact and of the fp32 student on this workstation, side by side."""
+"""Step `bench`: latency of the artifact and of the fp32 student on this workstation, and their instruction counts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.bench.host import Plan, Subject, measure_pair
+from edgedistill.devices.instructions import count_instructions
+from edgedistill.errors import DependencyError, DeviceError, UnsupportedError
 from edgedistill.evaluate.onnx_runtime import OnnxRuntimeExecutor
+from edgedistill.recipe import Emulate
 from edgedistill.run.steps.build import FP32_MODEL, artifact_folder
 from edgedistill.run.steps.outcome import Outcome
+from edgedistill.run.summary import InstructionRecord
+from edgedistill.targets.base import profile_named
 from edgedistill.targets.folder import open_artifact
 from edgedistill.targets.registry import target_named
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from edgedistill.run.context import Context
 
 INPUTS = 64
+COUNTED = 8
 
 
 def bench(context: Context, choice: TargetChoice) -> Outcome:
@@ -45,7 +51,33 @@ def bench(context: Context, choice: TargetChoice) -> Outcome:
         ),
         progress=context.progress,
     )
-    return Outcome({"latency": [record.model_dump(mode="json") for record in records]}, _raw_samples(into))
+    counted, notes = _instructions(context, choice, title, runtimes[0].path)
+    result = {
+        "latency": [record.model_dump(mode="json") for record in records],
+        "instructions": [record.model_dump(mode="json") for record in counted],
+        "notes": notes,
+    }
+    return Outcome(result, _raw_samples(into))
+
+
+def _instructions(
+    context: Context, choice: TargetChoice, title: str, model: Path
+) -> tuple[list[InstructionRecord], list[str]]:
+    """Count instructions per inference on the profile's emulated CPU, or say why not: counts are a help, no gate."""
+    cpu_model = profile_named(target_named(choice.target), choice.profile).facts.get("emulated_cpu_model")
+    if context.recipe.verify.emulate is Emulate.NEVER or cpu_model is None:
+        return [], []
+    models = {"student-fp32": context.directory.folder / FP32_MODEL, title: model}
+    inputs = context.evaluation_set.plain(np.arange(min(COUNTED, len(context.test)))).inputs
+    try:
+        counts = count_instructions(list(models.values()), inputs, cpu_model=str(cpu_model), progress=context.progress)
+    except (DependencyError, DeviceError, UnsupportedError) as error:
+        return [], [f"instructions per inference were not counted: {error}"]
+    records = [
+        InstructionRecord(model=name, cpu_model=str(cpu_model), instructions=count.instructions)
+        for name, count in zip(models, counts, strict=True)
+    ]
+    return records, []
 
 
 def _raw_samples(folder: Path) -> list[Path]:
