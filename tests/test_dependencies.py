@@ -30,7 +30,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data.preprocessing": (),
     "calibration": (),
     "data": (),
-    "capture": ("data", "report"),
     "models": ("data",),
     "distill": ("data", "models"),
     "quantize": ("calibration", "data", "distill.history", "distill.objective", "distill.training"),
@@ -60,7 +59,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "starter": ("models.origins", "targets"),
     "api": ("run",),
     "": ("api", "run.summary"),
-    "cli": ("", "capture", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
+    "cli": ("", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
     "__main__": ("cli",),
 }
 

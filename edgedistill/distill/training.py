@@ -84,11 +84,11 @@ def fit(
     # Contiguous memory, never channels_last: torch 2.13.0 on the CPU corrupts the heap in the channels_last
     # backward of 1x1 stride-2 convolutions with few channels: (in, out) = (4, 8), (6, 12), (4, 16).
     schedule = schedule_of(training, transfer_set, seed=seed)
-    session = _Session(model, objective, training=training, schedule=schedule)
-    identity = _identity(session, key=key, training=training, data=transfer_set.fingerprint, seed=seed)
+    fitting = _Fitting(model, objective, training=training, schedule=schedule)
+    identity = _identity(fitting, key=key, training=training, data=transfer_set.fingerprint, seed=seed)
     saved = load_checkpoint(checkpoint, key=identity) if checkpoint else None
     if saved:
-        session.restore(saved)
+        fitting.restore(saved)
 
     def load(step: Step) -> tuple[Step, Batch]:
         return step, transfer_set.batch(step.indices, view=step.view)
@@ -99,25 +99,25 @@ def fit(
     with (
         torch.random.fork_rng(devices=[]),
         progress.track(title, total=schedule.total_steps) as tracker,
-        closing(prefetched(schedule.steps(start=session.step), load)) as loaded,
+        closing(prefetched(schedule.steps(start=fitting.step), load)) as loaded,
     ):
-        tracker.advance(session.step, note=session.note())
+        tracker.advance(fitting.step, note=fitting.note())
         for step, batch in loaded:
             if on_step:
                 on_step(_info(step, schedule))
-            session.take(step, batch, seed=seed)
+            fitting.take(step, batch, seed=seed)
             ends_epoch = schedule.ends_epoch(step.number)
             if ends_epoch:
-                session.close_epoch(step, evaluate)
+                fitting.close_epoch(step, evaluate)
             if checkpoint and (ends_epoch or time.monotonic() - saved_at_s >= checkpoint_every_s):
-                save_checkpoint(checkpoint, session.state(), key=identity)
+                save_checkpoint(checkpoint, fitting.state(), key=identity)
                 saved_at_s = time.monotonic()
-            tracker.advance(note=session.note())
-    session.finish()
-    return session.history()
+            tracker.advance(note=fitting.note())
+    fitting.finish()
+    return fitting.history()
 
 
-class _Session:
+class _Fitting:
     """A training between two steps."""
 
     def __init__(self, model: nn.Module, objective: Objective, *, training: Training, schedule: Schedule) -> None:
@@ -237,16 +237,16 @@ def _info(step: Step, schedule: Schedule) -> StepInfo:
     )
 
 
-def _identity(session: _Session, *, key: str, training: Training, data: str, seed: int) -> str:
+def _identity(fitting: _Fitting, *, key: str, training: Training, data: str, seed: int) -> str:
     """Return what a checkpoint must have been written for: sha256 of settings, data and first weights."""
     digest = hashlib.sha256(repr((key, training.model_dump_json(), data, seed)).encode())
-    for name, tensor in _tensors(session):
+    for name, tensor in _tensors(fitting):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
-def _tensors(session: _Session) -> Iterator[tuple[str, Tensor]]:
-    state = session.state()
+def _tensors(fitting: _Fitting) -> Iterator[tuple[str, Tensor]]:
+    state = fitting.state()
     yield from state["model"].items()
     yield from state["extra"].items()

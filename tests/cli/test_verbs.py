@@ -37,13 +37,6 @@ VERBS = (
     ("targets", "show"),
     ("devices", "list"),
     ("devices", "emulate"),
-    ("capture", "serve"),
-    ("capture", "list"),
-    ("capture", "show"),
-    ("capture", "export"),
-    ("capture", "import"),
-    ("capture", "delete"),
-    ("capture", "stats"),
 )
 
 
