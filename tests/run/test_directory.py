@@ -1,5 +1,6 @@
 import json
-import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,24 +62,24 @@ def test_a_finished_step_leaves_no_work_behind(tmp_path: Path) -> None:
     assert not directory.work_folder("build a/b").exists()
 
 
-def _hold(folder: Path, ready: object, release: object) -> None:
-    with RunDirectory(folder).locked():
-        ready.set()  # type: ignore[attr-defined]
-        release.wait(30)  # type: ignore[attr-defined]
+HOLDER = """
+import sys
+from pathlib import Path
+from edgedistill.run.directory import RunDirectory
+with RunDirectory(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_two_runs_in_one_directory_are_refused(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready, release = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, ready, release))
-    process.start()
-    try:
-        assert ready.wait(30)
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
         with pytest.raises(InputError, match="another run is using it"), RunDirectory(tmp_path).locked():
             pass
-    finally:
-        release.set()
-        process.join()
+        holder.communicate()
     with RunDirectory(tmp_path).locked():
         pass
 
