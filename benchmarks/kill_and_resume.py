@@ -3,7 +3,7 @@
 Usage: python benchmarks/kill_and_resume.py [KEY=VALUE ...] [--recipe FILE] [--kills 10] [--seed 0]
 
 One run is left alone; a second one, in another run directory with another cache of teacher outputs, gets SIGKILL
-`--kills` times, at moments drawn evenly from the work of all steps, and is started again each time. Every file of
+`--kills` times, at random moments, and is started again each time. Every file of
 every artifact must have the same sha256 in both.
 """
 
@@ -18,17 +18,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-IMPORTS_S = 4.0  # a resumed step reads data and models again before it goes on
-
-
-class Kill(NamedTuple):
-    """When to kill: this many seconds of work in a step after the kill before it."""
-
-    step: str
-    after_s: float
+STARTUP_S = 3.0  # an attempt reads data and models again before it goes on
 
 
 def started(recipe: Path, overrides: list[str], *, folder: Path, cache: Path) -> subprocess.Popen[bytes]:
@@ -48,44 +40,29 @@ def artifact_hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def drawn_kills(durations_s: dict[str, float], *, count: int, seed: int) -> list[Kill]:
-    """Draw moments evenly from the work of all steps, in order: (step, seconds of work in it since the last kill)."""
-    generator = random.Random(seed)
-    moments = sorted(generator.uniform(0, sum(durations_s.values())) for _ in range(count))
-    kills, begins, before = [], 0.0, 0.0
-    for step, lasts in durations_s.items():
-        before = max(before, begins)
-        for moment in [moment for moment in moments if begins <= moment < begins + lasts]:
-            kills.append(Kill(step, moment - before))
-            before = moment
-        begins += lasts
-    return kills
+def struck_run(
+    recipe: Path, overrides: list[str], moments_s: list[float], *, folder: Path, cache: Path
+) -> list[dict[str, object]]:
+    """Run with a SIGKILL after each number of seconds, then to the end; return when and where each kill hit.
 
-
-def struck_run(recipe: Path, overrides: list[str], kills: list[Kill], *, folder: Path, cache: Path) -> list[str]:
-    """Run with a SIGKILL in each chosen step, then to the end; return the step that each kill really hit."""
-    hit = []
-    for kill in kills:
+    An attempt that ends before its kill ends the series: there is nothing left to kill.
+    """
+    kills: list[dict[str, object]] = []
+    for after_s in moments_s:
         process = started(recipe, overrides, folder=folder, cache=cache)
-        work = folder / "work" / slug(kill.step)
-        while not work.exists() and process.poll() is None:
-            time.sleep(0.005)
         try:
-            process.wait(IMPORTS_S + kill.after_s if hit and hit[-1] == kill.step else kill.after_s)
+            process.wait(after_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        names = [path.name for path in (folder / "work").glob("*")]
-        hit.append(kill.step if slug(kill.step) in names else "after " + kill.step)
-        print(f"killed in {hit[-1]}, {kill.after_s:.1f} s of work after the last", flush=True)
+            unfinished = sorted(path.name for path in (folder / "work").glob("*"))
+            kills.append({"after_s": round(after_s, 1), "unfinished": unfinished})
+            print(f"killed after {after_s:.1f} s; unfinished: {', '.join(unfinished) or 'none'}", flush=True)
+        else:
+            break
     code = started(recipe, overrides, folder=folder, cache=cache).wait()
     print(f"last attempt ended with {code}", flush=True)
-    return hit
-
-
-def slug(step: str) -> str:
-    """Return the name of a step's work folder."""
-    return "".join(character if character.isalnum() or character in "-._" else "-" for character in step)
+    return kills
 
 
 def main() -> None:
@@ -103,23 +80,23 @@ def main() -> None:
     code = started(args.recipe, args.overrides, folder=calm, cache=args.runs / "calm-cache").wait()
     duration_s = time.monotonic() - begun
     print(f"uninterrupted: {duration_s:.0f} s, ended with {code}", flush=True)
-    stages = json.loads((calm / "summary.json").read_text("utf-8"))["stages"]
-    durations_s = {stage["name"]: stage["wall_s"] for stage in stages}
-    kills = drawn_kills(durations_s, count=args.kills, seed=args.seed)
+    generator = random.Random(args.seed)
+    longest_s = STARTUP_S + 2 * duration_s / args.kills
+    moments_s = [generator.uniform(STARTUP_S, longest_s) for _ in range(args.kills)]
     struck = args.runs / "struck"
-    hit = struck_run(args.recipe, args.overrides, kills, folder=struck, cache=args.runs / "struck-cache")
+    kills = struck_run(args.recipe, args.overrides, moments_s, folder=struck, cache=args.runs / "struck-cache")
     expected, found = artifact_hashes(calm), artifact_hashes(struck)
     results = {
         "recipe": args.recipe.name,
         "overrides": args.overrides,
         "uninterrupted_s": round(duration_s, 1),
-        "kills": [{"step": step, "after_s": round(kill.after_s, 1)} for step, kill in zip(hit, kills, strict=True)],
+        "kills": kills,
         "artifact_files": len(expected),
         "equal": expected == found,
         "sha256": expected,
     }
     args.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    print(f"{len(hit)} kills, {len(expected)} artifact files, equal: {expected == found}")
+    print(f"{len(kills)} kills, {len(expected)} artifact files, equal: {expected == found}")
     sys.exit(0 if expected == found else 1)
 
 
