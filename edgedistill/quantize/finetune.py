@@ -95,6 +95,9 @@ def quantize(
         title="fine-tune INT8",
         progress=progress,
     )
+    if settings.finetune.ema:
+        # an average of scales is no scale that the spec allows; take the ranges of the averaged weights
+        calibrate(graph, samples)
     return Quantized(convert(graph, spec, samples.example()), calibrated, history)
 
 
