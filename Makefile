@@ -26,10 +26,12 @@ format: $(INSTALLED)
 types: $(INSTALLED)
 	$(VENV)/bin/mypy
 
-# the JSON schema that editors check recipes with; a test compares it with edgedistill/recipe.py
+# the JSON schemas of a recipe and of a measurement; tests compare them with the code
 schema: $(INSTALLED)
 	$(VENV)/bin/edgedistill schema > edgedistill/recipe.schema.json.partial
 	mv edgedistill/recipe.schema.json.partial edgedistill/recipe.schema.json
+	$(VENV)/bin/edgedistill schema --measurement > edgedistill/bench/measurement.schema.json.partial
+	mv edgedistill/bench/measurement.schema.json.partial edgedistill/bench/measurement.schema.json
 
 wheel: $(INSTALLED)
 	rm -rf build

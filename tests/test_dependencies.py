@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "starter": ("models.origins", "targets"),
     "api": ("run",),
     "": ("api", "run.summary"),
-    "cli": ("", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
+    "cli": ("", "bench", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
     "__main__": ("cli",),
 }
 
