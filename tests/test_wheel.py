@@ -77,13 +77,8 @@ def test_the_wheel_holds_every_file_and_nothing_else(wheel: Path) -> None:
 
 
 def test_the_data_that_code_reads_is_inside(unpacked: Path) -> None:
-    for name in (
-        "py.typed",
-        "recipe.schema.json",
-        "bench/measurement.schema.json",
-        "starter.yaml",
-        "report/report.css",
-    ):
+    schemas = ("recipe.schema.json", "bench/measurement.schema.json")
+    for name in ("py.typed", *schemas, "starter.yaml", "report/report.css"):
         assert (unpacked / "edgedistill" / name).is_file(), name
 
 

@@ -7,11 +7,11 @@ those are computed on the workstation from the raw samples, so that every device
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA = "edgedistill.bench/1"
+SCHEMA: Final = "edgedistill.bench/1"
 LONGEST_TEXT = 1000
 MOST_SAMPLES = 20_000_000
 MOST_READINGS = 1_000_000

@@ -12,6 +12,7 @@ import pytest
 
 import edgedistill as package
 from edgedistill import doctor
+from edgedistill.bench.recording import recording_schema
 from edgedistill.devices.base import DeviceFacts
 from edgedistill.devices.emulated import EmulatedArm
 from edgedistill.evaluate.executor import Execution
@@ -126,6 +127,7 @@ def test_the_starter_names_what_there_is(edgedistill: Call, tmp_path: Path) -> N
 def test_schema(edgedistill: Call) -> None:
     assert edgedistill("schema").document() == recipe_schema()
     assert edgedistill("schema", "--json").document() == recipe_schema()
+    assert edgedistill("schema", "--measurement").document() == recording_schema()
 
 
 def test_targets_lists_ours(edgedistill: Call) -> None:
