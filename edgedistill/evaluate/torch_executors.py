@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from edgedistill.evaluate.executor import Execution
-from edgedistill.quantize.program import Arithmetic, QuantizedProgram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
+
+    from edgedistill.quantize.program import Arithmetic, QuantizedProgram
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,18 @@ class ModuleExecutor:
 
 @dataclass(frozen=True)
 class ProgramExecutor:
-    """A quantized program, computed with exact integers and the runtime's rounding."""
+    """A quantized program in the arithmetic of its target, or in another one."""
 
     program: QuantizedProgram
-    arithmetic: Arithmetic = Arithmetic.INTEGER
+    arithmetic: Arithmetic | None = None
     execution: Execution = Execution.SIMULATED
     name: str = "program"
 
     @property
     def label(self) -> str:
         """Arithmetic, runtime and version."""
-        return f"quantized program, {self.arithmetic} arithmetic, torch {torch.__version__}, workstation"
+        arithmetic = self.arithmetic or self.program.arithmetic
+        return f"quantized program, {arithmetic} arithmetic, torch {torch.__version__}, workstation"
 
     def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs (n, classes), float32."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from edgedistill.quantize.capture import attribute
 from edgedistill.quantize.fake import ActivationQuantizer, BiasQuantizer, WeightQuantizer
-from edgedistill.quantize.patterns import QUANTIZED, Role, ceiling_of, role_of
+from edgedistill.quantize.patterns import ATEN, QUANTIZED, Role, ceiling_of, role_of
+from edgedistill.quantize.spec import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ def _quantize_activations(graph: fx.GraphModule, spec: QuantSpec) -> dict[fx.Nod
     results = set(_results(graph))
     quantizers: dict[fx.Node, ActivationQuantizer] = {}
     for node in list(graph.graph.nodes):
-        if node in results or not _needs_quantizer(node):
+        if node in results or not _needs_quantizer(node, spec.placement):
             continue
         quantizer = ActivationQuantizer(spec, ceiling=ceiling_of(node))
         name = f"{node.name}_quantizer"
@@ -71,8 +72,10 @@ def _results(graph: fx.GraphModule) -> Iterator[fx.Node]:
             pending.append(node.all_input_nodes[0])
 
 
-def _needs_quantizer(node: fx.Node) -> bool:
+def _needs_quantizer(node: fx.Node, placement: Placement) -> bool:
     role = role_of(node)
+    if placement is Placement.INPUTS:
+        return node.op in ("placeholder", "call_function") and role is not Role.SHARED and _read_as_codes(node)
     if role in QUANTIZED:
         return not _absorbed(node)
     if node.op in ("get_attr", "output", "call_module") or role is Role.SHARED:
@@ -90,6 +93,38 @@ def _read_by_integers(node: fx.Node) -> bool:
     return any(
         role_of(user) in QUANTIZED or (role_of(user) is Role.SHARED and _read_by_integers(user)) for user in node.users
     )
+
+
+def _read_as_codes(node: fx.Node) -> bool:
+    """Tell whether an operator reads a node as codes, where what is fused to a sum of products stays in float."""
+    return any(_reads_codes(user, node) for user in node.users)
+
+
+def _reads_codes(user: fx.Node, node: fx.Node) -> bool:
+    role = role_of(user)
+    if role in (Role.WEIGHTED, Role.POOLED):
+        return True
+    if user.target is ATEN.add.Tensor and role is Role.JOINED:
+        return node is not _fused_operand(user) and _fused_operand(user) is not None and _result_read_as_codes(user)
+    return (role is Role.SHARED or user.target is ATEN.cat.default) and _read_as_codes(user)
+
+
+def _result_read_as_codes(addition: fx.Node) -> bool:
+    """Tell whether a sum is read as codes, itself or after its activation."""
+    return any(
+        _read_as_codes(user) if role_of(user) is Role.ACTIVATION else _reads_codes(user, addition)
+        for user in addition.users
+    )
+
+
+def _fused_operand(addition: fx.Node) -> fx.Node | None:
+    """Return the operand that is added in float by the sum of products it comes from; the other is its skip input.
+
+    Of two, it is the one that is computed last. Source: NVIDIA TensorRT documentation, Q/DQ placement: quantize the skip
+    input, not the result of the convolution.
+    """
+    fused = [item for item in addition.all_input_nodes if role_of(item) is Role.WEIGHTED and len(item.users) == 1]
+    return max(fused, default=None)
 
 
 def _quantize_weights(graph: fx.GraphModule, spec: QuantSpec, quantizers: dict[fx.Node, ActivationQuantizer]) -> None:

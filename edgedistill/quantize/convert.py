@@ -61,9 +61,19 @@ class _Writer:
             node.replace_all_uses_with(node.all_input_nodes[0])
             self.graph.graph.erase_node(node)
             return
+        if module.spec.bias is BiasType.FP16:
+            self._store_half(node, module)
+            return
         bias, weight = (attribute(self.graph, argument) for argument in node.args[:2])
         scale = module.scale_of(weight)
         self._store(node, module.codes_of(bias, weight), scale, torch.zeros_like(scale, dtype=torch.int32))
+
+    def _store_half(self, node: fx.Node, module: BiasQuantizer) -> None:
+        stored = module.half_of(attribute(self.graph, node.args[0]))
+        with self.graph.graph.inserting_before(node):
+            real = self._buffer(str(node.target).removesuffix("_quantizer"), stored)
+        node.replace_all_uses_with(real)
+        self.graph.graph.erase_node(node)
 
     def round_activation(self, node: fx.Node, module: ActivationQuantizer) -> None:
         name = str(node.target).removesuffix("_quantizer")

@@ -126,7 +126,7 @@ class WeightQuantizer(nn.Module):
 
 
 class BiasQuantizer(nn.Module):
-    """Rounds a bias to int32 codes at the scale `input scale * weight scale`, as integer kernels add it."""
+    """Rounds a bias as its target stores it: to int32 codes at the scale `input scale * weight scale`, or to fp16."""
 
     def __init__(self, spec: QuantSpec, source: ActivationQuantizer, weight: WeightQuantizer) -> None:
         super().__init__()
@@ -146,12 +146,19 @@ class BiasQuantizer(nn.Module):
         return codes.clamp(-INT32_LIMIT, INT32_LIMIT).to(torch.int32)
 
     def forward(self, bias: Tensor, weight: Tensor) -> Tensor:
-        """Return the bias on the grid of its codes; with `BiasType.FLOAT` unchanged."""
+        """Return the bias as it will be stored; with `BiasType.FLOAT` unchanged."""
         if self.spec.bias is BiasType.FLOAT:
             return bias
-        scale = self.scale_of(weight)
-        stored = torch.round(bias.detach() / scale) * scale
+        if self.spec.bias is BiasType.FP16:
+            stored = self.half_of(bias)
+        else:
+            scale = self.scale_of(weight)
+            stored = torch.round(bias.detach() / scale) * scale
         return bias + (stored - bias.detach())
+
+    def half_of(self, bias: Tensor) -> Tensor:
+        """Return the nearest numbers that fp16 holds, float32."""
+        return bias.detach().to(torch.float16).to(torch.float32)
 
 
 def _per_output(scale: Tensor, weight: Tensor) -> Tensor:

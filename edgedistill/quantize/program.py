@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from edgedistill.quantize.spec import (
     ActivationType,
     BiasType,
     Granularity,
+    Placement,
     QuantSpec,
     ScaleFormat,
     Symmetry,
@@ -95,10 +96,22 @@ class QuantizedProgram:
                 found[node.name] = StoredTensor(codes, scale, zero_point)
         return found
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """How the target's runtime computes: with integers from code to code, or in float between rounded values."""
+        return Arithmetic.INTEGER if self.spec.placement is Placement.INTEGER else Arithmetic.FLOAT
+
     def run(
-        self, inputs: NDArray[np.float32], *, arithmetic: Arithmetic = Arithmetic.INTEGER, batch: int = 250
+        self, inputs: NDArray[np.float32], *, arithmetic: Arithmetic | None = None, batch: int = 250
     ) -> NDArray[np.float32]:
-        """Return the outputs (n, classes), float32, of preprocessed inputs (n, ...), float32."""
+        """Return the outputs (n, classes), float32, of preprocessed inputs (n, ...), float32.
+
+        Args:
+            inputs: (n, ...), float32.
+            arithmetic: none means the target's own, `self.arithmetic`.
+            batch: samples of one call.
+        """
+        arithmetic = arithmetic or self.arithmetic
         model = IntegerInterpreter(self.graph) if arithmetic is Arithmetic.INTEGER else self.graph
         parts = torch.split(torch.from_numpy(np.ascontiguousarray(inputs)), batch)
         with torch.inference_mode():
@@ -108,7 +121,7 @@ class QuantizedProgram:
     @property
     def fingerprint(self) -> str:
         """Sha256 of graph, codes, scales and zero points; equal for equal programs, whatever wrote them."""
-        digest = hashlib.sha256(json.dumps(asdict(self.spec), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self.spec.values, sort_keys=True).encode())
         for node in self.graph.graph.nodes:
             digest.update(f"{node.op} {node.target} {node.args}".encode())
         for name, value in sorted(self.graph.state_dict().items()):
@@ -123,7 +136,7 @@ class QuantizedProgram:
         os.replace(beside, folder / PROGRAM_FILE)  # noqa: PTH105 - the one call that replaces atomically everywhere
         description = {
             "format": FORMAT,
-            "spec": asdict(self.spec),
+            "spec": self.spec.values,
             "layers": dict(self.layers),
             "tensors": {name: _described(tensor) for name, tensor in self.tensors().items()},
             "fingerprint": self.fingerprint,
@@ -162,6 +175,7 @@ def _spec_from(values: Mapping[str, str]) -> QuantSpec:
         weights=Granularity(values["weights"]),
         bias=BiasType(values["bias"]),
         scale_format=ScaleFormat(values["scale_format"]),
+        placement=Placement(values.get("placement", Placement.INTEGER)),
     )
 
 

@@ -33,6 +33,7 @@ class BiasType(StrEnum):
 
     INT32 = "int32"
     FLOAT = "float"
+    FP16 = "fp16"  # a float that fp16 represents, so that a half-precision file stores it bit for bit
 
 
 class ScaleFormat(StrEnum):
@@ -41,6 +42,13 @@ class ScaleFormat(StrEnum):
     FP32 = "fp32"
     FP16 = "fp16"  # fp16-representable and at least 2^-14, so that Core ML stores it bit for bit
     POWER_OF_TWO = "power-of-two"
+
+
+class Placement(StrEnum):
+    """Which values are rounded to codes."""
+
+    INTEGER = "integer"  # every value that an integer operator reads or writes: kernels from codes to codes
+    INPUTS = "inputs"  # values that an integer operator reads: what follows a sum of products is fused to it in float
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class QuantSpec:
     weights: Granularity = Granularity.PER_CHANNEL
     bias: BiasType = BiasType.INT32
     scale_format: ScaleFormat = ScaleFormat.FP16
+    placement: Placement = Placement.INTEGER
 
     @property
     def activation_codes(self) -> tuple[int, int]:
@@ -67,12 +76,20 @@ class QuantSpec:
     @property
     def title(self) -> str:
         """One line for people, unique among specs: "uint8 asymmetric, per-channel weights, int32 bias, fp16 scales"."""
-        return (
-            f"{self.activation} {self.symmetry}, {self.weights} weights, {self.bias} bias, {self.scale_format} scales"
-        )
+        placed = "" if self.placement is Placement.INTEGER else f", {self.placement} only"
+        numbers = f"{self.activation} {self.symmetry}, {self.weights} weights, {self.bias} bias"
+        return f"{numbers}, {self.scale_format} scales{placed}"
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Every field by name; `placement`, younger than stored programs, only where it is not the default."""
+        fields = {name: str(value) for name, value in asdict(self).items()}
+        if self.placement is Placement.INTEGER:
+            del fields["placement"]
+        return fields
 
     @property
     def key(self) -> str:
         """Short stable name of this value, for folder names and stage keys."""
-        text = "|".join(f"{name}={value}" for name, value in sorted(asdict(self).items()))
+        text = "|".join(f"{name}={value}" for name, value in sorted(self.values.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -9,7 +9,11 @@ from torch.nn import functional
 from edgedistill.quantize.annotate import activation_quantizers, annotate, parameter_count
 from edgedistill.quantize.capture import capture
 from edgedistill.quantize.program import Arithmetic
-from edgedistill.quantize.spec import QuantSpec
+from edgedistill.quantize.spec import ActivationType, BiasType, Placement, QuantSpec, Symmetry
+
+FUSED = QuantSpec(
+    activation=ActivationType.INT8, symmetry=Symmetry.SYMMETRIC, bias=BiasType.FP16, placement=Placement.INPUTS
+)
 
 
 class Pattern(nn.Module):
@@ -50,6 +54,66 @@ class Pattern(nn.Module):
 def test_where_quantizers_stand(kind: str, expected: list[str]) -> None:
     graph = annotate(capture(Pattern(kind), images(2)), QuantSpec())
     assert [name.removesuffix("_quantizer") for name in activation_quantizers(graph)] == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("relu", ["x", "relu"]),
+        ("relu6", ["x", "relu6"]),
+        ("concat", ["x", "conv2d", "relu", "cat"]),
+        ("max-pool", ["x", "relu"]),
+        ("constant", ["x", "add"]),
+        ("gelu", ["x", "gelu"]),
+    ],
+)
+def test_what_is_fused_to_a_sum_of_products_stays_in_float(kind: str, expected: list[str]) -> None:
+    graph = annotate(capture(Pattern(kind), images(2)), FUSED)
+    assert [name.removesuffix("_quantizer") for name in activation_quantizers(graph)] == expected
+
+
+class Block(nn.Module):
+    """Two residual blocks: one with a convolution on its skip branch, one without; then what reads the sum."""
+
+    def __init__(self, *, read_as_codes: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.skip, self.third = (nn.Conv2d(4 if i else 1, 4, 1) for i in range(4))
+        self.skip = nn.Conv2d(1, 4, 1)
+        self.read_as_codes = read_as_codes
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.relu(self.skip(x) + self.second(functional.relu(self.first(x))))
+        z = y + self.third(y)
+        return z.mean((2, 3)) if self.read_as_codes else functional.gelu(z)
+
+
+def test_a_sum_of_two_convolutions_rounds_the_one_computed_first_and_a_skip_input_is_rounded() -> None:
+    graph = annotate(capture(Block(read_as_codes=True), images(2)), FUSED)
+    assert [name.removesuffix("_quantizer") for name in activation_quantizers(graph)] == [
+        "x",
+        "conv2d",  # of the skip branch
+        "relu",
+        "relu_1",
+        "add_1",
+    ]
+
+
+def test_a_sum_that_is_read_in_float_is_not_rounded() -> None:
+    graph = annotate(capture(Block(read_as_codes=False), images(2)), FUSED)
+    assert "add_1_quantizer" not in activation_quantizers(graph)
+
+
+def test_a_bias_of_fp16_is_the_same_in_simulation_program_and_fp16() -> None:
+    inputs = images(32)
+    program = program_of(residual(), inputs, FUSED)
+    with torch.no_grad():
+        simulated = calibrated(residual(), inputs, FUSED)(inputs).numpy()
+    assert program.arithmetic is Arithmetic.FLOAT
+    assert abs(simulated - program.run(inputs.numpy())).max() < 1e-6
+    biases = [value for name, value in program.graph.state_dict().items() if name.endswith("_bias")]
+    assert len(biases) == 10
+    for bias in biases:
+        assert torch.equal(bias, bias.half().float())
 
 
 def test_every_weight_and_bias_has_a_quantizer_and_the_result_none() -> None:

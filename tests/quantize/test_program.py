@@ -8,7 +8,7 @@ from small_models import images, program_of, residual
 
 from edgedistill.errors import ModelError
 from edgedistill.quantize.program import DESCRIPTION_FILE, load_program
-from edgedistill.quantize.spec import BiasType, QuantSpec
+from edgedistill.quantize.spec import BiasType, Placement, QuantSpec
 
 
 def test_a_saved_program_computes_the_same_bits(tmp_path: Path) -> None:
@@ -19,6 +19,14 @@ def test_a_saved_program_computes_the_same_bits(tmp_path: Path) -> None:
     assert loaded.spec == program.spec
     assert loaded.fingerprint == program.fingerprint
     np.testing.assert_array_equal(loaded.run(inputs.numpy()), program.run(inputs.numpy()))
+
+
+def test_a_program_keeps_its_placement(tmp_path: Path) -> None:
+    program = program_of(residual(), images(8), QuantSpec(bias=BiasType.FLOAT, placement=Placement.INPUTS))
+    program.save(tmp_path)
+    assert load_program(tmp_path).spec == program.spec
+    assert program.spec.key != QuantSpec(bias=BiasType.FLOAT).key
+    assert "placement" not in QuantSpec().values  # programs stored before it existed keep their names
 
 
 def test_stored_tensors_are_integers_and_no_float_weight_is_left() -> None:
