@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgedistill.calibration.histogram import Histogram
-from edgedistill.quantize.scales import WEIGHT_CODE, activation_scale, weight_scale, zero_point_of
+from edgedistill.quantize.scales import WEIGHT_CODE, activation_scale, bias_codes, weight_scale, zero_point_of
 from edgedistill.quantize.spec import ActivationType, BiasType, QuantSpec, Symmetry
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class BiasQuantizer(nn.Module):
 
     def codes_of(self, bias: Tensor, weight: Tensor) -> Tensor:
         """Return the int32 codes, (output channels,)."""
-        codes = torch.round(bias.detach() / self.scale_of(weight))
+        codes = bias_codes(bias.detach(), self.scale_of(weight), self.spec.scale_format)
         return codes.clamp(-INT32_LIMIT, INT32_LIMIT).to(torch.int32)
 
     def forward(self, bias: Tensor, weight: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ class BiasQuantizer(nn.Module):
             stored = self.half_of(bias)
         else:
             scale = self.scale_of(weight)
-            stored = torch.round(bias.detach() / scale) * scale
+            stored = (bias_codes(bias.detach(), scale, self.spec.scale_format) * scale).to(bias.dtype)
         return bias + (stored - bias.detach())
 
     def half_of(self, bias: Tensor) -> Tensor:
