@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data.preprocessing": (),
     "calibration": (),
     "data": (),
+    "capture": ("data", "distill.durable", "report"),
     "models": ("data",),
     "distill": ("data", "models"),
     "quantize": ("calibration", "data", "distill.history", "distill.objective", "distill.training"),
@@ -59,7 +60,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "starter": ("models.origins", "targets"),
     "api": ("run",),
     "": ("api", "run.summary"),
-    "cli": ("", "bench", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
+    "cli": ("", "bench", "capture", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
     "__main__": ("cli",),
 }
 

@@ -1,0 +1,1 @@
+"""A teacher's real traffic: recorded, filtered, split, exported."""
