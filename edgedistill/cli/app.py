@@ -10,6 +10,7 @@ import typer
 
 from edgedistill.cli.bench import bench
 from edgedistill.cli.build import build
+from edgedistill.cli.capture.group import app as capture
 from edgedistill.cli.devices import app as devices
 from edgedistill.cli.distill import distill
 from edgedistill.cli.doctor import doctor
@@ -68,6 +69,7 @@ def _register() -> None:
         app.command(name)(guarded(verb))
     app.add_typer(targets, name="targets")
     app.add_typer(devices, name="devices")
+    app.add_typer(capture, name="capture")
 
 
 _register()

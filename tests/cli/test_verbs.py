@@ -38,6 +38,10 @@ VERBS = (
     ("targets", "show"),
     ("devices", "list"),
     ("devices", "emulate"),
+    ("capture", "list"),
+    ("capture", "show"),
+    ("capture", "stats"),
+    ("capture", "delete"),
 )
 
 

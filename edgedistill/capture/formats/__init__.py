@@ -1,0 +1,1 @@
+"""Files that completions are exported to and imported from."""

@@ -1,0 +1,1 @@
+"""`edgedistill capture`: one file per verb."""

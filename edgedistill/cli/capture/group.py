@@ -1,0 +1,16 @@
+"""The group `edgedistill capture`: its verbs, one a line."""
+
+import typer
+
+from edgedistill.cli.capture.delete import delete
+from edgedistill.cli.capture.list_verb import list_completions
+from edgedistill.cli.capture.show import show
+from edgedistill.cli.capture.stats import stats
+from edgedistill.cli.guard import guarded
+
+app = typer.Typer(no_args_is_help=True, help="Record a teacher's real traffic; filter, grade, split and export it.")
+
+app.command("list")(guarded(list_completions))
+app.command("show")(guarded(show))
+app.command("stats")(guarded(stats))
+app.command("delete")(guarded(delete))
