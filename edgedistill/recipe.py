@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgedistill.data.preprocessing import ArrayPreprocessing, ImagePreprocessing
+from edgedistill.data.preprocessing import ArrayPreprocessing, ImagePreprocessing, TextPreprocessing
 from edgedistill.errors import RecipeError
 from edgedistill.recipe_file import mapping_from_file, overridden, override_from_text
 from edgedistill.recipe_problems import problems
@@ -42,16 +42,19 @@ class Views(Section):
     """Smallest share of the area that a random resized crop keeps; 1 means no crop (images)."""
     mixup: float = Field(default=0.0, ge=0, le=10)
     """Alpha of the Beta distribution that mixes a view with another sample's (arXiv:1710.09412); 0: none."""
+    drop_words: float = Field(default=0.0, ge=0, le=0.9)
+    """Probability with which a view leaves a word out (texts); at 0 a text has one view, whatever `count` says."""
 
 
 class Data(Section):
     """The transfer set and the evaluation set."""
 
     source: str = "fashion-mnist"
-    """`fashion-mnist`, `shapes` (small, offline), `image-folder:PATH`, `npz:PATH`, `python:module:function`."""
+    """`fashion-mnist`, `shapes` (small, offline), `image-folder:PATH`, `npz:PATH`, `text:PATH` (`.jsonl`, `.csv`,
+    `.tsv`), `python:module:function`."""
     classes: tuple[str, ...] = ()
     """Class names in label order; empty takes the source's own."""
-    preprocessing: Annotated[ImagePreprocessing | ArrayPreprocessing, Field(discriminator="kind")]
+    preprocessing: Annotated[ImagePreprocessing | ArrayPreprocessing | TextPreprocessing, Field(discriminator="kind")]
     """From raw sample to model input; it travels with the artifact and runs on the device."""
     views: Views = Views()
     """How training samples are varied; evaluation never is."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgedistill.data.preprocessing import Preprocessing
+    from edgedistill.data.transfer_set import Raw
     from edgedistill.evaluate.executor import Executor
     from edgedistill.quantize.program import QuantizedProgram
 
@@ -92,12 +93,14 @@ class Package:
         classes: class names in label order.
         preprocessing: from raw sample to model input.
         golden_raw: (n, *raw_shape) raw samples that the runner checks itself with.
+        assets: content of the files that the preprocessing names, by name: a tokenizer.
     """
 
     name: str
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    golden_raw: NDArray[np.uint8] | NDArray[np.float32]
+    golden_raw: Raw
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ from edgedistill.progress import SILENT, Progress
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from edgedistill.evaluate.executor import Inputs
     from edgedistill.run.summary import LatencyRecord
 
 PROCESS_TIMEOUT_S = 1800.0
@@ -58,7 +57,7 @@ class Plan:
     """How to measure.
 
     Args:
-        inputs: (n, *input_shape), float32, preprocessed; each inference takes the next row, batch 1.
+        inputs: (n, *input_shape), preprocessed; each inference takes the next row, batch 1.
         processes: fresh processes for each model, at least 1.
         samples: inferences of each process after warm-up, at least 1.
         threads: of the runtime.
@@ -66,7 +65,7 @@ class Plan:
         run_folder: the run directory, which `samples_file` is relative to; none means `into`.
     """
 
-    inputs: NDArray[np.float32]
+    inputs: Inputs
     processes: int
     samples: int
     threads: int

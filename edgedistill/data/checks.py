@@ -15,7 +15,7 @@ from edgedistill.errors import DataError, ResourceError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgedistill.data.preprocessing import ArrayPreprocessing, ImagePreprocessing, Preprocessing
+    from edgedistill.data.preprocessing import ArrayPreprocessing, ImagePreprocessing, NumericPreprocessing
 
 Split = Literal["train", "test"]
 
@@ -53,7 +53,7 @@ class RawSplit:
 
 
 def checked_samples(
-    found: RawSplit, *, source: str, split: Split, preprocessing: Preprocessing, classes: tuple[str, ...]
+    found: RawSplit, *, source: str, split: Split, preprocessing: NumericPreprocessing, classes: tuple[str, ...]
 ) -> Samples:
     """Return samples that fit the preprocessing and the classes.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgedistill.data.checks import Split
-    from edgedistill.data.preprocessing import Preprocessing
+    from edgedistill.data.preprocessing import NumericPreprocessing
     from edgedistill.progress import Progress
 
 PAIR = 2
@@ -38,7 +38,7 @@ def read(
     source: str,
     split: Split,
     *,
-    preprocessing: Preprocessing,
+    preprocessing: NumericPreprocessing,
     classes: tuple[str, ...],
     recipe_folder: Path,
     progress: Progress,
@@ -114,7 +114,7 @@ def _labels_of(dataset: SizedDataset) -> NDArray[np.generic]:
 
 
 def _materialised(
-    dataset: SizedDataset, source: str, *, preprocessing: Preprocessing, progress: Progress
+    dataset: SizedDataset, source: str, *, preprocessing: NumericPreprocessing, progress: Progress
 ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
     """Return all samples (n, *raw_shape) and labels (n,)."""
     dtype = np.dtype(np.uint8 if preprocessing.kind == "image" else np.float32)
@@ -148,7 +148,7 @@ def _pair(dataset: SizedDataset, index: int, *, thing: str) -> tuple[object, int
     return item[0], label.reshape(()).item()
 
 
-def _sample(sample: object, preprocessing: Preprocessing, *, thing: str) -> NDArray[np.generic]:
+def _sample(sample: object, preprocessing: NumericPreprocessing, *, thing: str) -> NDArray[np.generic]:
     """Return one raw sample at the shape that the preprocessing wants."""
     try:
         values = np.asarray(sample)

@@ -39,6 +39,11 @@ class ImagePreprocessing(BaseModel):
         return self
 
     @property
+    def input_dtype(self) -> Literal["float32"]:
+        """Type of a model input's numbers."""
+        return "float32"
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one model input: (channels, height, width)."""
         return (self.channels, *self.size)
@@ -74,6 +79,11 @@ class ArrayPreprocessing(BaseModel):
         return self
 
     @property
+    def input_dtype(self) -> Literal["float32"]:
+        """Type of a model input's numbers."""
+        return "float32"
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one model input: the sample's own."""
         return self.shape
@@ -84,4 +94,40 @@ class ArrayPreprocessing(BaseModel):
         return self.shape
 
 
-Preprocessing = ImagePreprocessing | ArrayPreprocessing
+class TextPreprocessing(BaseModel):
+    """Cut a text into tokens, and number them: (max_length,) int32, filled with the padding token.
+
+    The arithmetic is `tokens.py`, the same file here and on the device; the tokenizer travels with the artifact.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    kind: Literal["text"] = "text"
+    """Texts."""
+    tokenizer: str
+    """Path of a `tokenizer.json`, as Hugging Face folders have it."""
+    max_length: int = Field(default=64, ge=4, le=4096)
+    """Tokens of one text, special ones included; what is behind them is cut off."""
+    max_characters: int = Field(default=2000, ge=1, le=1_000_000)
+    """Characters of one text that are looked at."""
+    vocabulary: int | None = Field(default=None, ge=100, le=10_000_000)
+    """Keep only so many tokens: the most frequent ones of the training texts (WordPiece tokenizers); none: all."""
+
+    @property
+    def input_dtype(self) -> Literal["int32"]:
+        """Type of a model input's numbers."""
+        return "int32"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one model input: (max_length,)."""
+        return (self.max_length,)
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """Shape of one raw sample: a text is one value."""
+        return ()
+
+
+NumericPreprocessing = ImagePreprocessing | ArrayPreprocessing
+Preprocessing = NumericPreprocessing | TextPreprocessing

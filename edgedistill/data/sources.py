@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedistill.data import factory, fashion_mnist, image_folder, npz, shapes
+from edgedistill.data import factory, fashion_mnist, image_folder, npz, shapes, text_file
 from edgedistill.data.checks import checked_samples
+from edgedistill.data.text_rows import samples_from_rows
 from edgedistill.errors import DataError, nearest
 from edgedistill.progress import SILENT
 
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedistill.data.checks import RawSplit, Split
-    from edgedistill.data.preprocessing import ImagePreprocessing, Preprocessing
+    from edgedistill.data.preprocessing import (
+        ImagePreprocessing,
+        NumericPreprocessing,
+        Preprocessing,
+        TextPreprocessing,
+    )
+    from edgedistill.data.text_rows import TextRow
     from edgedistill.data.transfer_set import Samples
     from edgedistill.progress import Progress
 
@@ -27,17 +34,19 @@ def load(
     classes: tuple[str, ...],
     recipe_folder: Path,
     *,
+    labelled: bool = True,
     progress: Progress = SILENT,
 ) -> Samples:
     """Return the checked samples of one split.
 
     Args:
-        source: as the recipe has it: `fashion-mnist`, `shapes`, `image-folder:PATH`, `npz:PATH` or
+        source: as the recipe has it: `fashion-mnist`, `shapes`, `image-folder:PATH`, `npz:PATH`, `text:PATH` or
             `python:module:function`.
         split: "train" or "test".
         preprocessing: from raw sample to model input; samples come at its raw shape.
         classes: the recipe's class names in label order; empty takes the source's own.
         recipe_folder: relative paths and modules are looked for here.
+        labelled: whether the task needs classes; of a task that does not, only texts can be read.
         progress: where long readings report to.
 
     Raises:
@@ -46,6 +55,14 @@ def load(
         UnsafeFileError: a file holds pickled objects.
     """
     kind, argument = _parts(source)
+    if preprocessing.kind == "text":
+        return _texts(kind, source, split, preprocessing, classes, recipe_folder / argument, labelled=labelled)
+    if kind.read is None:
+        raise DataError(
+            f"'{source}'",
+            found=f"'data.preprocessing.kind' is {preprocessing.kind}, and the samples are texts",
+            fix="set 'data.preprocessing.kind: text'",
+        )
     request = _Request(source, argument, split, preprocessing, classes, recipe_folder, progress)
     return checked_samples(kind.read(request), source=source, split=split, preprocessing=preprocessing, classes=classes)
 
@@ -69,7 +86,7 @@ class _Request:
     source: str
     argument: str
     split: Split
-    preprocessing: Preprocessing
+    preprocessing: NumericPreprocessing
     classes: tuple[str, ...]
     recipe_folder: Path
     progress: Progress
@@ -90,13 +107,15 @@ class _Kind:
 
     Args:
         form: how it is written.
-        read: returns the unchecked split.
         fingerprint: of (source, argument, recipe folder).
+        read: returns the unchecked split, where the samples are numbers.
+        rows: returns the texts of both splits at a path, where the samples are texts.
     """
 
     form: str
-    read: Callable[[_Request], RawSplit]
     fingerprint: Callable[[str, str, Path], str]
+    read: Callable[[_Request], RawSplit] | None = None
+    rows: Callable[[Path], list[TextRow]] | None = None
 
 
 def _parts(source: str) -> tuple[_Kind, str]:
@@ -107,6 +126,31 @@ def _parts(source: str) -> tuple[_Kind, str]:
     if bool(argument) != (":" in kind.form):
         raise DataError(f"data source '{source}'", found="another form", wanted=f"'{kind.form}'")
     return kind, argument
+
+
+def _texts(
+    kind: _Kind,
+    source: str,
+    split: Split,
+    preprocessing: TextPreprocessing,
+    classes: tuple[str, ...],
+    path: Path,
+    *,
+    labelled: bool,
+) -> Samples:
+    if kind.rows is None:
+        raise DataError(
+            f"'{source}'", found="its samples are no texts", fix="set 'data.preprocessing.kind' to what they are"
+        )
+    return samples_from_rows(
+        kind.rows(path),
+        split,
+        source=source,
+        fingerprint=kind.fingerprint(source, path.name, path.parent),
+        classes=classes,
+        max_characters=preprocessing.max_characters,
+        labelled=labelled,
+    )
 
 
 def _read_fashion_mnist(request: _Request) -> RawSplit:
@@ -146,17 +190,20 @@ def _read_factory(request: _Request) -> RawSplit:
 
 
 _KINDS = {
-    "fashion-mnist": _Kind("fashion-mnist", _read_fashion_mnist, lambda *_: fashion_mnist.fingerprint()),
-    "shapes": _Kind("shapes", _read_shapes, lambda *_: shapes.fingerprint()),
+    "fashion-mnist": _Kind("fashion-mnist", lambda *_: fashion_mnist.fingerprint(), _read_fashion_mnist),
+    "shapes": _Kind("shapes", lambda *_: shapes.fingerprint(), _read_shapes),
     "image-folder": _Kind(
         "image-folder:PATH",
-        _read_image_folder,
         lambda _, argument, folder: image_folder.fingerprint(folder / argument),
+        _read_image_folder,
     ),
-    "npz": _Kind("npz:PATH", _read_npz, lambda _, argument, folder: npz.fingerprint(folder / argument)),
+    "npz": _Kind("npz:PATH", lambda _, argument, folder: npz.fingerprint(folder / argument), _read_npz),
+    "text": _Kind(
+        "text:PATH", lambda _, argument, folder: text_file.fingerprint(folder / argument), rows=text_file.read
+    ),
     "python": _Kind(
         "python:module:function",
-        _read_factory,
         lambda source, _, folder: factory.fingerprint(source, recipe_folder=folder),
+        _read_factory,
     ),
 }

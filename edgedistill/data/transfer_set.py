@@ -13,22 +13,33 @@ if TYPE_CHECKING:
 
     from edgedistill.data.preprocessing import Preprocessing
 
+    Raw = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.str_]
+    Inputs = NDArray[np.float32] | NDArray[np.int32]
+
+UNKNOWN = -1
+"""The label of a sample whose class is not known."""
+
 
 @dataclass(frozen=True)
 class Samples:
     """Raw samples and their labels, in memory or memory-mapped.
 
     Args:
-        raw: (n, *raw_shape); uint8 pixels (height, width, channels) or float32 arrays.
-        labels: (n,), int64, 0 to len(classes) - 1.
+        raw: (n, *raw_shape); uint8 pixels (height, width, channels), float32 arrays, or texts (n,).
+        labels: (n,), int64, 0 to len(classes) - 1, or UNKNOWN (texts only).
         classes: class names in label order.
         fingerprint: sha256 over everything the samples were read from.
+        answers: (n, classes), float32: what a teacher answered when these samples were recorded, as log
+            probabilities; None where they hold no such answers.
+        gold: whether the labels are people's; False where they are the recorded teacher's own answers.
     """
 
-    raw: NDArray[np.uint8] | NDArray[np.float32]
+    raw: Raw
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     fingerprint: str
+    answers: NDArray[np.float32] | None = None
+    gold: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -39,13 +50,13 @@ class Batch:
     """Model inputs of some samples, and what is known of their classes.
 
     Args:
-        inputs: (batch, *input_shape), float32, preprocessed.
-        labels: (batch,), int64.
+        inputs: (batch, *input_shape), preprocessed: float32, or int32 token numbers.
+        labels: (batch,), int64; UNKNOWN where the class is not known.
         mixed_labels: (batch,), int64: the label of the sample mixed in; the sample's own without mixup.
         mix: (batch,), float32, share of the mixed-in sample, 0 without mixup.
     """
 
-    inputs: NDArray[np.float32]
+    inputs: Inputs
     labels: NDArray[np.int64]
     mixed_labels: NDArray[np.int64]
     mix: NDArray[np.float32]

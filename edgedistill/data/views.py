@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from edgedistill.data.arrays import preprocess
+from edgedistill.data.text_views import TokenizedTexts
 from edgedistill.data.transfer_set import Batch
 from edgedistill.data.view_draws import drawn
 from edgedistill.data.view_pixels import cropped, mirrored, shifted
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgedistill.data.preprocessing import Preprocessing
+    from edgedistill.data.preprocessing import NumericPreprocessing, Preprocessing
+    from edgedistill.data.tokenizers import Tokenizer
     from edgedistill.data.transfer_set import Samples, TransferSet
     from edgedistill.data.view_draws import ViewDraw
     from edgedistill.recipe import Views
@@ -31,7 +33,9 @@ DRAWS_KEPT = 8
 """Views whose parameters are kept in memory; others are drawn again, with the same result."""
 
 
-def transfer_set(samples: Samples, preprocessing: Preprocessing, views: Views, seed: int) -> TransferSet:
+def transfer_set(
+    samples: Samples, preprocessing: Preprocessing, views: Views, seed: int, *, tokenizer: Tokenizer | None = None
+) -> TransferSet:
     """Return samples in views.
 
     Args:
@@ -39,10 +43,16 @@ def transfer_set(samples: Samples, preprocessing: Preprocessing, views: Views, s
         preprocessing: from raw sample to model input.
         views: how a sample is varied.
         seed: of all random choices, 0 or greater.
+        tokenizer: of texts.
 
     Raises:
-        DataError: a view that needs images is asked for of arrays, or the samples have another shape.
+        DataError: a view is asked for that such samples do not have, the samples have another shape, or texts come
+            without a tokenizer.
     """
+    if preprocessing.kind == "text":
+        if tokenizer is None:
+            raise DataError("texts", found="no tokenizer", wanted="the one of the model that is to see them")
+        return TokenizedTexts(samples, tokenizer, views, seed)
     return ViewedSamples(samples, preprocessing, views, seed)
 
 
@@ -63,11 +73,12 @@ class ViewedSamples:
         DataError: a view that needs images is asked for of arrays, or the samples have another shape.
     """
 
-    def __init__(self, samples: Samples, preprocessing: Preprocessing, views: Views, seed: int) -> None:
+    def __init__(self, samples: Samples, preprocessing: NumericPreprocessing, views: Views, seed: int) -> None:
         _refuse_image_views(preprocessing, views)
         _refuse_other_shape(samples, preprocessing)
         self.samples = samples
-        self.preprocessing = preprocessing
+        self._raw = cast("NDArray[np.uint8] | NDArray[np.float32]", samples.raw)  # the dtype was compared just now
+        self.preprocessing: Preprocessing = preprocessing
         self._views = views
         self._seed = seed
         self._manifest = preprocessing.model_dump(mode="json")
@@ -125,7 +136,7 @@ class ViewedSamples:
             DataError: there is no such sample.
         """
         chosen = self._checked(indices)
-        return _unmixed(preprocess(self.samples.raw[chosen], self._manifest), self.samples.labels[chosen])
+        return _unmixed(preprocess(self._raw[chosen], self._manifest), self.samples.labels[chosen])
 
     def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         chosen = np.asarray(indices, np.int64).reshape(-1)
@@ -137,7 +148,7 @@ class ViewedSamples:
     def _inputs(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.float32]:
         """Return varied, preprocessed samples (batch, *input_shape), without mixup."""
         if not draw.varies_pixels:
-            return preprocess(self.samples.raw[chosen], self._manifest)
+            return preprocess(self._raw[chosen], self._manifest)
         inputs = np.empty((len(chosen), *self.preprocessing.input_shape), np.float32)
         step = max(1, CHUNK_BYTES // inputs[:1].nbytes) if len(chosen) else 1
         for start in range(0, len(chosen), step):
@@ -147,7 +158,7 @@ class ViewedSamples:
 
     def _pixels(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.uint8]:
         """Return varied images (batch, height, width, channels), uint8."""
-        images: NDArray[np.uint8] = self.samples.raw[chosen]  # type: ignore[assignment] # refused for arrays
+        images: NDArray[np.uint8] = self._raw[chosen]  # type: ignore[assignment] # refused for arrays
         if draw.crop is not None:
             images = cropped(images, draw.crop[chosen])
         if draw.shift is not None:
@@ -170,6 +181,10 @@ def _unmixed(inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> Batch:
 
 
 def _refuse_image_views(preprocessing: Preprocessing, views: Views) -> None:
+    if views.drop_words:
+        raise DataError(
+            "'data.views.drop_words'", found=f"the samples are {preprocessing.kind}s", wanted="texts", fix="remove it"
+        )
     if preprocessing.kind == "image":
         return
     used = {"flip": views.flip, "shift": views.shift > 0, "crop": views.crop < 1}

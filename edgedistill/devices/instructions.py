@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgedistill.evaluate.executor import Inputs
+
 CPU_MODELS = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1")
 """Those of the emulated board that QEMU 7.2 knows too."""
 WARMUP, EMPTY, INFERENCES = 5, 10, 20
@@ -76,7 +78,7 @@ class InstructionCount:
 
 def count_instructions(
     models: Sequence[Path],
-    inputs: NDArray[np.float32],
+    inputs: Inputs,
     *,
     cpu_model: str,
     cache: Path | None = None,
@@ -86,7 +88,7 @@ def count_instructions(
 
     Args:
         models: ONNX files; the first input of each takes (batch, ...) float32.
-        inputs: (n, *input_shape), float32, preprocessed; each inference takes the next row.
+        inputs: (n, *input_shape), preprocessed; each inference takes the next row.
         cpu_model: one of `CPU_MODELS`.
         cache: folder of the cache; none means `$EDGEDISTILL_CACHE` or `~/.cache/edgedistill`.
         progress: where building the board reports.
@@ -136,7 +138,7 @@ def _marks(
     environment: ArmEnvironment,
     counter: InstructionCounter,
     models: Sequence[Path],
-    inputs: NDArray[np.float32],
+    inputs: Inputs,
     *,
     cpu_model: str,
     folder: Path,

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Inputs = NDArray[np.float32] | NDArray[np.int32]
+
 
 class Execution(StrEnum):
     """What stands behind a result. Every result carries one."""
@@ -23,7 +25,7 @@ class Execution(StrEnum):
 
 
 class Executor(Protocol):
-    """One way of running a model on float32 inputs."""
+    """One way of running a model on inputs: float32, or int32 token numbers."""
 
     @property
     def name(self) -> str:
@@ -37,5 +39,5 @@ class Executor(Protocol):
     def execution(self) -> Execution:
         """What stands behind the result."""
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return outputs (n, classes), float32, of preprocessed inputs (n, *input_shape)."""

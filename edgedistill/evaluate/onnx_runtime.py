@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgedistill.evaluate.executor import Inputs
+
 
 class OnnxRuntimeExecutor:
     """An ONNX file in ONNX Runtime's CPU provider, all optimizations on.
 
     Args:
-        path: the model; its first input takes (batch, ...) float32, its first output is (batch, classes).
+        path: the model; its first input takes (batch, ...), its first output is (batch, classes).
         options: session configuration entries, part of the label because they change results.
         batch: samples of one call; does not change results of integer models.
     """
@@ -43,7 +45,7 @@ class OnnxRuntimeExecutor:
         options = "".join(f", {key}={value}" for key, value in sorted(self.options.items()))
         return f"ONNX Runtime {onnxruntime.__version__}, {platform.machine()} workstation{options}"
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return outputs (n, classes), float32.
 
         Raises:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from edgedistill.evaluate.executor import Inputs
     from edgedistill.quantize.program import Arithmetic, QuantizedProgram
 
 
@@ -31,7 +32,7 @@ class ModuleExecutor:
         """Runtime and version."""
         return f"torch {torch.__version__}, fp32, workstation"
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return outputs (n, classes), float32; the module is left in evaluation mode."""
         self.module.eval()
         parts = torch.split(torch.from_numpy(np.ascontiguousarray(inputs)), self.batch)
@@ -54,6 +55,6 @@ class ProgramExecutor:
         arithmetic = self.arithmetic or self.program.arithmetic
         return f"quantized program, {arithmetic} arithmetic, torch {torch.__version__}, workstation"
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return outputs (n, classes), float32."""
         return self.program.run(inputs, arithmetic=self.arithmetic)

@@ -102,9 +102,13 @@ class QuantizedProgram:
         return Arithmetic.INTEGER if self.spec.placement is Placement.INTEGER else Arithmetic.FLOAT
 
     def run(
-        self, inputs: NDArray[np.float32], *, arithmetic: Arithmetic | None = None, batch: int = 250
+        self,
+        inputs: NDArray[np.float32] | NDArray[np.int32],
+        *,
+        arithmetic: Arithmetic | None = None,
+        batch: int = 250,
     ) -> NDArray[np.float32]:
-        """Return the outputs (n, classes), float32, of preprocessed inputs (n, ...), float32.
+        """Return the outputs (n, classes), float32, of preprocessed inputs (n, ...).
 
         Args:
             inputs: (n, ...), float32.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedistill.data.arrays import preprocess
+from edgedistill.data.inputs import model_inputs
 from edgedistill.errors import UnsupportedError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.run.steps.rungs import rung
@@ -39,7 +39,7 @@ def accuracy_of_artifact(folder: Path, samples: Samples) -> Rung:
     if executor is None:
         raise UnsupportedError(f"artifact '{folder}'", found=f"target '{artifact.target}' runs on its device only")
     parts = [
-        executor.run(preprocess(samples.raw[start : start + CHUNK], manifest["preprocessing"]))
+        executor.run(model_inputs(samples.raw[start : start + CHUNK], manifest["preprocessing"], folder))
         for start in range(0, len(samples), CHUNK)
     ]
     size = (folder / artifact.model).stat().st_size

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from edgedistill.data.transfer_set import Samples, TransferSet
+    from edgedistill.data.transfer_set import Inputs, Samples, TransferSet
     from edgedistill.evaluate.executor import Executor
     from edgedistill.progress import Progress
     from edgedistill.recipe import Model, Recipe
@@ -128,7 +128,7 @@ class Context:
         """Return the accuracy of a module on the evaluation set."""
         return accuracy(self.outputs(ModuleExecutor(copy.copy(model))), self.test.labels)
 
-    def _inputs(self, count: int) -> Iterator[NDArray[np.float32]]:
+    def _inputs(self, count: int) -> Iterator[Inputs]:
         rows = max(1, CHUNK_BYTES // (4 * int(np.prod(self.recipe.data.preprocessing.input_shape))))
         for start in range(0, count, rows):
             yield self.evaluation_set.plain(np.arange(start, min(start + rows, count))).inputs

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgedistill.devices.base import Device, DeviceFacts
-    from edgedistill.evaluate.executor import Execution
+    from edgedistill.evaluate.executor import Execution, Inputs
     from edgedistill.targets.base import Artifact
 
 TIMEOUT_S = 3600.0
@@ -64,7 +64,7 @@ class BoardExecutor:
         version = facts.get("onnxruntime", "version unknown")
         return f"ONNX Runtime {version}, {self.facts.machine}, {self.execution} ({self.device.name})"
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Verify the artifact on the device, run it, and return outputs (n, classes), float32.
 
         Raises:

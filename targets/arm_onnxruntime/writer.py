@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedistill.data.arrays import preprocess
+from edgedistill.data.inputs import model_inputs
 from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
 from edgedistill.quantize.program import Arithmetic
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgedistill.data.transfer_set import Inputs
     from edgedistill.quantize.program import QuantizedProgram
     from edgedistill.targets.base import Artifact, DeviceProfile, Package
 
@@ -33,19 +34,21 @@ def write_artifact(
     into.mkdir(parents=True)
     onnx_from_program(program, into / MODEL)
     preprocessing = package.preprocessing.model_dump(mode="json")
-    inputs = preprocess(package.golden_raw, preprocessing)
+    for name, content in package.assets.items():
+        (into / name).write_bytes(content)
+    inputs = model_inputs(package.golden_raw, preprocessing, into)
     outputs = program.run(inputs, arithmetic=Arithmetic.INTEGER)
     np.savez(into / "golden.npz", raw=package.golden_raw, inputs=inputs, outputs=outputs)
     (into / "labels.txt").write_text("".join(f"{name}\n" for name in package.classes), "utf-8")
     (into / "README.txt").write_text(README.format(name=package.name, title=profile.title), "utf-8")
-    _copy_runner(into)
+    _copy_runner(into, preprocessing="tokens.py" if package.preprocessing.kind == "text" else "arrays.py")
     return seal(into, _manifest(program, profile, package, inputs, outputs, target=target))
 
 
-def _copy_runner(into: Path) -> None:
+def _copy_runner(into: Path, *, preprocessing: str) -> None:
     for package, name in (
         ("edgedistill.targets.arm_onnxruntime.device", "runner.py"),
-        ("edgedistill.data", "arrays.py"),
+        ("edgedistill.data", preprocessing),
     ):
         with resources.as_file(resources.files(package) / name) as path:
             shutil.copyfile(path, into / name)
@@ -55,7 +58,7 @@ def _manifest(
     program: QuantizedProgram,
     profile: DeviceProfile,
     package: Package,
-    inputs: NDArray[np.float32],
+    inputs: Inputs,
     outputs: NDArray[np.float32],
     *,
     target: str,
@@ -68,7 +71,7 @@ def _manifest(
         "model": MODEL,
         "precision": "int8",
         "opset": OPSET,
-        "input": {"name": INPUT, "shape": [None, *inputs.shape[1:]], "dtype": "float32"},
+        "input": {"name": INPUT, "shape": [None, *inputs.shape[1:]], "dtype": str(inputs.dtype)},
         "output": {
             "name": OUTPUT,
             "shape": [None, *outputs.shape[1:]],

@@ -2,12 +2,13 @@
 
     python3 runner.py verify                                  files and golden samples are what was built
     python3 runner.py predict --raw SAMPLES.npy               classes of raw samples
+    python3 runner.py predict --text "some text"              class of a raw text; may be given several times
     python3 runner.py run --inputs X.npy --outputs Y.npy      outputs of preprocessed inputs
     python3 runner.py bench                                   latency on this machine, after verify
 
-It stands in the artifact's folder beside manifest.json and arrays.py. Each command prints one JSON document on
-standard output. Exit codes: 0 done, 1 a bug of ours, 2 the user's input, 3 the artifact is not what was built or a
-result would be worthless, 130 interrupted.
+It stands in the artifact's folder beside manifest.json and arrays.py (for texts: tokens.py). Each command prints one
+JSON document on standard output. Exit codes: 0 done, 1 a bug of ours, 2 the user's input, 3 the artifact is not what
+was built or a result would be worthless, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -97,6 +98,14 @@ class Manifest:
         return self.folder / str(self.document["model"])
 
     @property
+    def preprocessing_files(self) -> Sequence[str]:
+        """Files that make model inputs: the program first, then what it reads."""
+        preprocessing = self.document["preprocessing"]
+        if preprocessing.get("kind") == "text":
+            return ("tokens.py", str(preprocessing["tokenizer"]))
+        return ("arrays.py",)
+
+    @property
     def session_options(self) -> dict[str, str]:
         """Entries of the session's configuration on this machine."""
         by_machine = self.document.get("session_options_by_machine", {})
@@ -110,7 +119,7 @@ class Manifest:
             GateError: a file is missing or is not the one that was built.
         """
         files = self.document["files"]
-        for needed in (self.document["model"], "golden.npz", "arrays.py"):
+        for needed in (self.document["model"], "golden.npz", *self.preprocessing_files):
             if needed not in files:
                 raise InputError(f"manifest: '{needed}' is not in `files`, so that nothing vouches for it")
         for name, entry in files.items():
@@ -154,19 +163,20 @@ class Model:
         self._session = runtime.InferenceSession(str(manifest.model), settings, providers=providers)
         self._input = manifest.document["input"]
 
-    def outputs(self, inputs: NDArray[np.float32], *, batch: int) -> NDArray[np.float32]:
+    def outputs(self, inputs: NDArray[Any], *, batch: int) -> NDArray[np.float32]:
         """Return the outputs (n, ...) of preprocessed inputs (n, *input_shape), float32.
 
         Raises:
             InputError: the inputs have another dtype or shape.
         """
         wanted = tuple(self._input["shape"][1:])
-        if inputs.dtype != np.float32 or inputs.shape[1:] != wanted or not len(inputs):
-            raise InputError(f"inputs: found {inputs.dtype} {inputs.shape}; wanted float32 (n, *{wanted}), n > 0")
+        dtype = self._input["dtype"]
+        if inputs.dtype != np.dtype(dtype) or inputs.shape[1:] != wanted or not len(inputs):
+            raise InputError(f"inputs: found {inputs.dtype} {inputs.shape}; wanted {dtype} (n, *{wanted}), n > 0")
         starts = range(0, len(inputs), batch)
         return np.concatenate([self.infer(inputs[start : start + batch]) for start in starts])
 
-    def infer(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def infer(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Return the outputs of one call of the runtime."""
         outputs = self._session.run(None, {self._input["name"]: np.ascontiguousarray(inputs)})
         return cast("NDArray[np.float32]", outputs[0])
@@ -218,7 +228,8 @@ def predict(manifest: Manifest, options: argparse.Namespace) -> Document:
         InputError: the samples cannot be read, or have another dtype or shape.
     """
     manifest.check_files()
-    inputs = _preprocessed(manifest, _array(options.raw))
+    raw = np.array(options.text) if options.text else _array(options.raw)
+    inputs = _preprocessed(manifest, raw)
     outputs = Model(manifest, threads=options.threads).outputs(inputs, batch=options.batch)
     names = manifest.document["classes"]
     predictions = [
@@ -315,19 +326,21 @@ def _compared(
     return {"n": len(outputs), "largest_steps": largest, "max_steps": allowed, "identical_outputs": identical}
 
 
-def _preprocessed(manifest: Manifest, raw: NDArray[Any]) -> NDArray[np.float32]:
-    """Return model inputs, computed by the artifact's own arrays.py."""
-    place = str(manifest.folder / "arrays.py")
-    specification = importlib.util.spec_from_file_location("edgedistill_arrays", place)
+def _preprocessed(manifest: Manifest, raw: NDArray[Any]) -> NDArray[Any]:
+    """Return model inputs, computed by the artifact's own arrays.py or tokens.py."""
+    program, *assets = manifest.preprocessing_files
+    place = str(manifest.folder / program)
+    specification = importlib.util.spec_from_file_location("edgedistill_preprocessing", place)
     if specification is None or specification.loader is None:
         raise InputError(f"'{place}' cannot be loaded")
-    arrays = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(arrays)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    folder = (manifest.folder,) if assets else ()
     try:
-        inputs = arrays.preprocess(raw, manifest.document["preprocessing"])
+        inputs = module.preprocess(raw, manifest.document["preprocessing"], *folder)
     except ValueError as error:
         raise InputError(str(error)) from error
-    return cast("NDArray[np.float32]", inputs)
+    return cast("NDArray[Any]", inputs)
 
 
 def _onnxruntime() -> ModuleType:
@@ -414,7 +427,9 @@ def _parser() -> _Parser:
         command.add_argument("--threads", type=_positive, default=1, help="threads of the runtime (1)")
     for name in ("predict", "run"):
         listed[name].add_argument("--batch", type=_positive, default=100, help="samples of one call (100)")
-    listed["predict"].add_argument("--raw", required=True, help=".npy of raw samples")
+    samples = listed["predict"].add_mutually_exclusive_group(required=True)
+    samples.add_argument("--raw", help=".npy of raw samples")
+    samples.add_argument("--text", action="append", help="a raw text; may be given several times")
     listed["run"].add_argument("--inputs", required=True, help=".npy of preprocessed inputs, float32")
     listed["run"].add_argument("--outputs", required=True, help=".npy to write")
     listed["run"].add_argument("--start", type=int, default=0, help="first input (0)")
