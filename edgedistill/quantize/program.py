@@ -17,7 +17,6 @@ from torch import Tensor, fx
 from edgedistill.errors import ModelError
 from edgedistill.quantize import operators
 from edgedistill.quantize.capture import attribute
-from edgedistill.quantize.integer import IntegerInterpreter
 from edgedistill.quantize.spec import (
     ActivationType,
     BiasType,
@@ -27,6 +26,7 @@ from edgedistill.quantize.spec import (
     ScaleFormat,
     Symmetry,
 )
+from edgedistill.quantize.twin.interpreter import IntegerInterpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from edgedistill.evaluate.onnx_runtime import OnnxRuntimeExecutor
 from edgedistill.export.onnx_writer import onnx_from_program
-from edgedistill.quantize.integer import EXACT_FLOAT32, IntegerInterpreter
 from edgedistill.quantize.program import Arithmetic
+from edgedistill.quantize.twin.exact import EXACT_FLOAT32
+from edgedistill.quantize.twin.interpreter import IntegerInterpreter
 
 EXACT_OPTIONS = {"session.x64quantprecision": "1"} if platform.machine() == "x86_64" else {}
 
