@@ -20,6 +20,7 @@ from edgedistill.export.passes.implied_attributes import drop_implied_attributes
 from edgedistill.export.passes.implied_zero_points import drop_implied_zero_points
 from edgedistill.export.passes.node_names import clear_node_names
 from edgedistill.export.passes.own_initializers import unshare_initializers
+from edgedistill.export.passes.shared_scales import spell_out_shared_scales
 from edgedistill.export.passes.unused_initializers import remove_unused_initializers
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
 
@@ -38,6 +39,7 @@ INPUT, OUTPUT = "input", "logits"
 PASSES: Sequence[Callable[[ModelProto], bool]] = (
     restore_global_average_pool,
     unshare_initializers,
+    spell_out_shared_scales,
     drop_implied_zero_points,
     remove_unused_initializers,
     drop_implied_attributes,

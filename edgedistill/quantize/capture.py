@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import copy
-import operator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
 
 from edgedistill.errors import ModelError
+from edgedistill.quantize.graph import attribute, layer_of
+from edgedistill.quantize.rewrites import REWRITES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ATEN = torch.ops.aten
-IN_PLACE = {
-    ATEN.add_.Tensor: ATEN.add.Tensor,
-    ATEN.relu_.default: ATEN.relu.default,
-    ATEN.hardtanh_.default: ATEN.hardtanh.default,
+NO_EFFECT = frozenset(
+    {
+        ATEN.dropout.default,
+        ATEN.dropout_.default,
+        ATEN.contiguous.default,
+        ATEN.detach.default,
+        ATEN.detach_.default,
+        ATEN.lift_fresh_copy.default,
+    }
+)
+REFUSED = {
+    ATEN.gru.input: "a GRU",
+    ATEN.lstm.input: "an LSTM",
+    ATEN.rnn_tanh.input: "a recurrent layer",
+    ATEN.rnn_relu.input: "a recurrent layer",
 }
-NO_EFFECT = frozenset({ATEN.dropout.default, ATEN.dropout_.default, ATEN.contiguous.default})
 
 
 def capture(model: nn.Module, example: Tensor) -> fx.GraphModule:
@@ -29,16 +40,17 @@ def capture(model: nn.Module, example: Tensor) -> fx.GraphModule:
     The graph has a dynamic batch, its parameters are trainable, and the model itself is not changed.
 
     Args:
-        model: maps (batch, ...) to (batch, classes); no data-dependent control flow.
-        example: (batch, ...), float32, any values, batch at least 2 (export fixes a batch of 1 for good).
+        model: maps (batch, ...) to (batch, ...); no data-dependent control flow.
+        example: (batch, ...), float32 or token ids, any values, batch at least 2 (export fixes a batch of 1 for good).
 
     Raises:
-        ModelError: torch.export cannot capture the model.
+        ModelError: torch.export cannot capture the model, or it holds a layer that no target computes with integers.
     """
     exported = _exported(copy.deepcopy(model).eval(), example)
     # the module of a program refuses train(); a plain GraphModule over the same graph does not
     graph = fx.GraphModule(exported, copy.deepcopy(exported.graph))
-    for step in (_drop_guards, _replace_in_place, _clamp_by_hardtanh, _drop_no_effect, fold_batch_norms):
+    _refuse_recurrence(graph)
+    for step in (_drop_guards, _replace_in_place, _drop_no_effect, fold_batch_norms, *REWRITES):
         step(graph)
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
@@ -46,18 +58,12 @@ def capture(model: nn.Module, example: Tensor) -> fx.GraphModule:
     return graph
 
 
-def attribute(graph: fx.GraphModule, node: object) -> Tensor:
-    """Return the parameter or buffer a `get_attr` node stands for."""
-    if not isinstance(node, fx.Node):
-        raise TypeError(f"{node!r} is no node")
-    return operator.attrgetter(str(node.target))(graph)  # type: ignore[no-any-return]
-
-
-def layer_of(node: fx.Node) -> str:
-    """Return the dotted path of the innermost module a node comes from, "" at the top."""
-    stack = node.meta.get("nn_module_stack") or {}
-    path = [entry[0] for entry in stack.values()]
-    return str(path[-1]) if path else ""
+FOLDABLE = {  # the axis of the output channels in the weight
+    ATEN.conv1d.default: 0,
+    ATEN.conv2d.default: 0,
+    ATEN.linear.default: 0,
+    ATEN.conv_transpose2d.input: 1,
+}
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> None:
@@ -68,7 +74,7 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
     for node in list(graph.graph.nodes):
         if node.op == "call_function" and node.target is ATEN.batch_norm.default:
             before = node.args[0]
-            foldable = before.target in (ATEN.conv2d.default, ATEN.linear.default) and len(before.users) == 1
+            foldable = before.target in FOLDABLE and len(before.users) == 1
             if foldable:
                 _fold(graph, before, node)
 
@@ -89,19 +95,38 @@ def _each(graph: fx.GraphModule, wanted: Callable[[fx.Node], bool]) -> list[fx.N
     return [node for node in graph.graph.nodes if wanted(node)]
 
 
+def _refuse_recurrence(graph: fx.GraphModule) -> None:
+    for node in _each(graph, lambda node: node.target in REFUSED):
+        raise ModelError(
+            f"layer '{layer_of(node)}'",
+            found=f"{REFUSED[node.target]}: no runtime of our targets computes it with integers",  # type: ignore[index] # the filter looked
+            wanted="layers without recurrence",
+            fix="use temporal convolutions (examples: a TCN), or attention, in the student",
+        )
+
+
 def _drop_guards(graph: fx.GraphModule) -> None:
     for node in _each(graph, lambda node: node.op == "call_module" and "guard" in str(node.target)):
+        graph.graph.erase_node(node)
+    for node in _each(graph, lambda node: node.target is ATEN._assert_tensor_metadata.default):  # noqa: SLF001 - an operator's name
         graph.graph.erase_node(node)
 
 
 def _replace_in_place(graph: fx.GraphModule) -> None:
-    for node in _each(graph, lambda node: node.target in IN_PLACE):
-        node.target = IN_PLACE[node.target]  # type: ignore[index] # the filter looked
+    """Replace each in-place operator by the one that returns its result, which later readers then read."""
+    order = {node: index for index, node in enumerate(graph.graph.nodes)}
+    for node in _each(graph, _writes_in_place):
+        name, overload = node.target._schema.name.removeprefix("aten::"), node.target._overloadname  # type: ignore[union-attr] # noqa: SLF001 - torch has no public names for them
+        node.target = getattr(getattr(ATEN, name.removesuffix("_")), overload)
+        base = node.args[0]
+        if isinstance(base, fx.Node):
+            later = {user for user in base.users if order[user] > order[node]}
+            base.replace_all_uses_with(node, delete_user_cb=lambda user, later=later: user in later)
 
 
-def _clamp_by_hardtanh(graph: fx.GraphModule) -> None:
-    for node in _each(graph, lambda node: node.target in (ATEN.relu6.default, ATEN.relu6_.default)):
-        node.target, node.args = ATEN.hardtanh.default, (node.args[0], 0.0, 6.0)
+def _writes_in_place(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and schema.name.startswith("aten::") and schema.name.endswith("_") and schema.is_mutable
 
 
 def _drop_no_effect(graph: fx.GraphModule) -> None:
@@ -114,11 +139,12 @@ def _fold(graph: fx.GraphModule, weighted: fx.Node, norm: fx.Node) -> None:
     gamma, beta, mean, variance = (attribute(graph, argument) for argument in norm.args[1:5])
     factor = gamma / torch.sqrt(variance + float(norm.args[7]))  # type: ignore[arg-type] # epsilon
     weight = attribute(graph, weighted.args[1])
+    axis = FOLDABLE[weighted.target]  # type: ignore[index] # fold_batch_norms looked
     has_bias = len(weighted.args) > 2 and weighted.args[2] is not None  # noqa: PLR2004 - input, weight, bias
     bias = attribute(graph, weighted.args[2]) if has_bias else torch.zeros_like(mean)
     stem = str(weighted.args[1].target).rpartition(".")[0].replace(".", "_")  # type: ignore[union-attr] # a node
     folded = {
-        f"{stem}_weight_folded": weight * factor.view([-1] + [1] * (weight.ndim - 1)),
+        f"{stem}_weight_folded": weight * factor.view([-1 if index == axis else 1 for index in range(weight.ndim)]),
         f"{stem}_bias_folded": beta + (bias - mean) * factor,
     }
     for name, value in folded.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, fx
 
-from edgedistill.quantize.capture import attribute, layer_of
+from edgedistill.quantize.graph import attribute, layer_of
 from edgedistill.quantize.fake import ActivationQuantizer, BiasQuantizer, WeightQuantizer
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
 from edgedistill.quantize.program import QuantizedProgram
@@ -24,7 +24,7 @@ def convert(graph: fx.GraphModule, spec: QuantSpec, example: Tensor) -> Quantize
     Args:
         graph: from `annotate.annotate`, calibrated; not changed.
         spec: the spec it was annotated with.
-        example: (batch, ...), float32, batch at least 2.
+        example: (batch, ...), float32 or token ids, batch at least 2.
     """
     integer = copy.deepcopy(graph).eval()
     writer = _Writer(integer)
@@ -54,7 +54,8 @@ class _Writer:
     def store_weight(self, node: fx.Node, module: WeightQuantizer) -> None:
         weight = attribute(self.graph, node.args[0])
         scale = module.scale_of(weight)
-        self._store(node, module.codes_of(weight), scale, torch.zeros_like(scale, dtype=torch.int8))
+        name = str(node.target).removesuffix("_quantizer")
+        self._store(node, name, module.codes_of(weight), scale, torch.zeros_like(scale, dtype=torch.int8))
 
     def store_bias(self, node: fx.Node, module: BiasQuantizer) -> None:
         if module.spec.bias is BiasType.FLOAT:
@@ -66,7 +67,8 @@ class _Writer:
             return
         bias, weight = (attribute(self.graph, argument) for argument in node.args[:2])
         scale = module.scale_of(weight)
-        self._store(node, module.codes_of(bias, weight), scale, torch.zeros_like(scale, dtype=torch.int32))
+        name = str(node.target).removesuffix("_quantizer")
+        self._store(node, name, module.codes_of(bias, weight), scale, torch.zeros_like(scale, dtype=torch.int32))
 
     def _store_half(self, node: fx.Node, module: BiasQuantizer) -> None:
         stored = module.half_of(attribute(self.graph, node.args[0]))
@@ -76,8 +78,12 @@ class _Writer:
         self.graph.graph.erase_node(node)
 
     def round_activation(self, node: fx.Node, module: ActivationQuantizer) -> None:
-        name = str(node.target).removesuffix("_quantizer")
+        source = node.all_input_nodes[0]
+        name = source.name
         scale, zero_point = module.stored()
+        if source.op == "get_attr":
+            self._store(node, name, module.codes_of(attribute(self.graph, source)), scale, zero_point)
+            return
         self.layers[name] = layer_of(node)
         with self.graph.graph.inserting_before(node):
             parameters = (
@@ -98,8 +104,7 @@ class _Writer:
                 owner, _, last = name.rpartition(".")
                 delattr(self.graph.get_submodule(owner), last)
 
-    def _store(self, node: fx.Node, codes: Tensor, scale: Tensor, zero_point: Tensor) -> None:
-        name = str(node.target).removesuffix("_quantizer")
+    def _store(self, node: fx.Node, name: str, codes: Tensor, scale: Tensor, zero_point: Tensor) -> None:
         with self.graph.graph.inserting_before(node):
             stored = (
                 self._buffer(f"{name}_codes", codes),

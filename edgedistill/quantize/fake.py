@@ -95,6 +95,12 @@ class ActivationQuantizer(nn.Module):
         dtype = torch.uint8 if self.spec.activation is ActivationType.UINT8 else torch.int8
         return self.scale.clone(), self.zero_point.to(dtype)
 
+    def codes_of(self, values: Tensor) -> Tensor:
+        """Return the codes of a constant, such as an embedding table, in the activation's integer type."""
+        first, last = self.spec.activation_codes
+        codes = (torch.round(values.detach() / self.scale) + self.zero_point).clamp(first, last)
+        return codes.to(self.stored()[1].dtype)
+
     @property
     def clips_below_zero(self) -> bool:
         """Whether the lowest code stands for 0, so that a ReLU before it changes nothing."""

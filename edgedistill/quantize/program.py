@@ -16,7 +16,7 @@ from torch import Tensor, fx
 
 from edgedistill.errors import ModelError
 from edgedistill.quantize import operators
-from edgedistill.quantize.capture import attribute
+from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.spec import (
     ActivationType,
     BiasType,
@@ -108,10 +108,10 @@ class QuantizedProgram:
         arithmetic: Arithmetic | None = None,
         batch: int = 250,
     ) -> NDArray[np.float32]:
-        """Return the outputs (n, classes), float32, of preprocessed inputs (n, ...).
+        """Return the outputs (n, ...), float32, of preprocessed inputs.
 
         Args:
-            inputs: (n, ...), float32.
+            inputs: (n, ...), float32, or int32 token ids.
             arithmetic: none means the target's own, `self.arithmetic`.
             batch: samples of one call.
         """

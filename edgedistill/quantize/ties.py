@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from edgedistill.quantize.annotate import origin
 from edgedistill.quantize.fake import ActivationQuantizer
-from edgedistill.quantize.patterns import ATEN, Role, role_of
+from edgedistill.quantize.patterns import ATEN, Role, operands, role_of
 from edgedistill.quantize.spec import ScaleFormat
 
 if TYPE_CHECKING:
@@ -58,18 +59,10 @@ def _additions(graph: fx.GraphModule) -> Iterator[tuple[list[ActivationQuantizer
         readers = [user for user in node.users if user.op == "call_module"]
         readers += [user for absorbed in node.users for user in absorbed.users if role_of(absorbed) is Role.ACTIVATION]
         outputs = [modules.get(str(reader.target)) for reader in readers]
-        sources = [modules.get(str(_origin(argument).target)) for argument in node.args[:2]]
+        sources = [modules.get(str(origin(argument).target)) for argument in operands(node)]
         quantizers = [item for item in (*sources, *outputs) if isinstance(item, ActivationQuantizer)]
         if len(quantizers) == 3:  # noqa: PLR2004 - two inputs and one output; else the sum stays in float
             yield quantizers[:2], quantizers[2]
-
-
-def _origin(node: object) -> fx.Node:
-    """Return the node whose codes an input of an addition has, looking back through operators that only move them."""
-    current: fx.Node = node  # type: ignore[assignment] # role_of has checked that both operands are nodes
-    while role_of(current) is Role.SHARED:
-        current = current.all_input_nodes[0]
-    return current
 
 
 def _unit_exponent(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from edgedistill.quantize.capture import attribute
+from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
 from edgedistill.quantize.patterns import QUANTIZED, Role, ceiling_of, role_of
 from edgedistill.quantize.spec import BiasType, Symmetry

@@ -4,7 +4,8 @@ from small_models import images, residual
 from torch import Tensor, nn
 
 from edgedistill.errors import ModelError
-from edgedistill.quantize.capture import ATEN, capture, layer_of
+from edgedistill.quantize.capture import ATEN, capture
+from edgedistill.quantize.graph import layer_of
 
 
 class Untidy(nn.Module):

@@ -1,4 +1,4 @@
-"""Turns a mean over the image axes into GlobalAveragePool: ONNX Runtime has an integer kernel for that one only."""
+"""Turns a mean over all axes behind the channels into GlobalAveragePool: ONNX Runtime has an integer kernel for that one only."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
 
-IMAGE_AXES = [2, 3]
-IMAGE_RANK = 4
+FIRST_AXIS = 2  # behind batch and channels
+RANKS = (3, 4)  # (batch, channels, time), (batch, channels, height, width)
 
 
 def restore_global_average_pool(model: ModelProto) -> bool:
-    """Replace each ReduceMean over height and width; one without `keepdims` gets a Flatten behind it."""
-    known = constants(model)
+    """Replace each such ReduceMean; one without `keepdims` gets a Flatten behind it.
+
+    Looks at the shapes that the exporter wrote; a value without one is left alone.
+    """
+    known, ranks = constants(model), _ranks(model)
     modified = False
     for index, node in reversed(list(enumerate(model.graph.node))):
-        if node.op_type != "ReduceMean" or not _over_image_axes(node, known):
+        if node.op_type != "ReduceMean" or not _over_trailing_axes(node, known, ranks):
             continue
         del model.graph.node[index]
         for replacement in reversed(_replacements(node)):
@@ -31,9 +34,21 @@ def restore_global_average_pool(model: ModelProto) -> bool:
     return modified
 
 
-def _over_image_axes(node: NodeProto, known: dict[str, NDArray[np.generic]]) -> bool:
+def _over_trailing_axes(node: NodeProto, known: dict[str, NDArray[np.generic]], ranks: dict[str, int]) -> bool:
     axes = known.get(node.input[1]) if len(node.input) > 1 else None
-    return axes is not None and sorted(int(axis) % IMAGE_RANK for axis in axes.ravel()) == IMAGE_AXES
+    rank = ranks.get(node.input[0])
+    if axes is None or rank not in RANKS:
+        return False
+    return sorted(int(axis) % rank for axis in axes.ravel()) == list(range(FIRST_AXIS, rank))
+
+
+def _ranks(model: ModelProto) -> dict[str, int]:
+    described = [*model.graph.input, *model.graph.value_info]
+    return {
+        value.name: len(value.type.tensor_type.shape.dim)
+        for value in described
+        if value.type.tensor_type.HasField("shape")
+    }
 
 
 def _replacements(node: NodeProto) -> list[NodeProto]:
