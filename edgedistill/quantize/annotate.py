@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.fake import ActivationQuantizer, BiasQuantizer, WeightQuantizer
+from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.patterns import ATEN, CONVOLUTIONS, Role, ceiling_of, is_float, operands, role_of
 from edgedistill.quantize.spec import Placement
 
@@ -51,11 +51,12 @@ def activation_quantizers(graph: fx.GraphModule) -> dict[str, ActivationQuantize
     return found
 
 
-def origin(node: fx.Node) -> fx.Node:
+def origin(node: object) -> fx.Node:
     """Return the node whose codes an operand has, looking back through operators that only move or join them."""
-    while role_of(node) is Role.SHARED or node.target is ATEN.cat.default:
-        node = node.all_input_nodes[0]
-    return node
+    current: fx.Node = node  # type: ignore[assignment] # a tensor operand is a node
+    while role_of(current) is Role.SHARED or current.target is ATEN.cat.default:
+        current = current.all_input_nodes[0]
+    return current
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Plan:
     def of(cls, graph: fx.GraphModule, placement: Placement, keep_float: frozenset[str]) -> Plan:
         """Decide from the outputs back: a sum or an average is worth codes only where an integer operator reads it."""
         plan = cls(placement)
-        asks = plan._asks_for_codes if placement is Placement.INTEGER else plan._asks_for_input_codes  # noqa: SLF001 - its own
+        asks = plan._asks_for_codes if placement is Placement.INTEGER else plan._asks_for_input_codes
         for node in reversed(list(graph.graph.nodes)):
             if node.name in keep_float:
                 plan.float_only.add(node)
@@ -130,9 +131,7 @@ class Plan:
     def _sum_is_read_as_codes(self, addition: fx.Node) -> bool:
         """Tell whether a sum is read as codes, itself or after its activation."""
         return any(
-            user in self.wanted
-            if self.role(user) is Role.ACTIVATION
-            else self._asks_for_input_codes(user, addition)
+            user in self.wanted if self.role(user) is Role.ACTIVATION else self._asks_for_input_codes(user, addition)
             for user in addition.users
         )
 

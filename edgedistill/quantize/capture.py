@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -82,7 +83,9 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
 def _exported(model: nn.Module, example: Tensor) -> fx.GraphModule:
     dynamic = ({0: torch.export.Dim.DYNAMIC},)
     try:
-        return torch.export.export(model, (example,), dynamic_shapes=dynamic).module()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what export says of its own bookkeeping tells a user nothing
+            return torch.export.export(model, (example,), dynamic_shapes=dynamic).module()
     except Exception as error:  # torch.export raises of every kind for what it cannot capture
         raise ModelError(
             f"capture of {type(model).__name__}",
@@ -121,7 +124,7 @@ def _replace_in_place(graph: fx.GraphModule) -> None:
         base = node.args[0]
         if isinstance(base, fx.Node):
             later = {user for user in base.users if order[user] > order[node]}
-            base.replace_all_uses_with(node, delete_user_cb=lambda user, later=later: user in later)
+            base.replace_all_uses_with(node, delete_user_cb=later.__contains__)
 
 
 def _writes_in_place(node: fx.Node) -> bool:

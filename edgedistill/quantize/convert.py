@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, fx
 
-from edgedistill.quantize.graph import attribute, layer_of
 from edgedistill.quantize.fake import ActivationQuantizer, BiasQuantizer, WeightQuantizer
+from edgedistill.quantize.graph import attribute, layer_of
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
 from edgedistill.quantize.program import QuantizedProgram
 from edgedistill.quantize.spec import BiasType

@@ -12,7 +12,7 @@ from torch import Tensor, fx
 from edgedistill.quantize.graph import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ATEN = torch.ops.aten
 
@@ -20,7 +20,9 @@ ATEN = torch.ops.aten
 class Role(Enum):
     """How an operator takes part in quantization."""
 
-    WEIGHTED = auto()  # has an int8 weight; a convolution's output is quantized, a linear layer's where integers read it
+    WEIGHTED = (
+        auto()
+    )  # has an int8 weight; a convolution's output is quantized, a linear layer's where integers read it
     PRODUCT = auto()  # of two quantized activations; output as of a linear layer
     JOINED = auto()  # several quantized inputs, one quantized output
     POOLED = auto()  # one quantized input, a quantized output with a scale of its own: averages, tables
@@ -72,7 +74,7 @@ ROLES: Mapping[object, Role] = {
 }
 
 CONVOLUTIONS = frozenset({ATEN.conv1d.default, ATEN.conv2d.default})
-# What has a kernel that computes with integers; JOINED and POOLED use it only where an integer operator reads the result.
+# What has a kernel that computes with integers; JOINED and POOLED only where an integer operator reads the result.
 QUANTIZED = frozenset({Role.WEIGHTED, Role.PRODUCT, Role.JOINED, Role.POOLED})
 
 
@@ -117,7 +119,7 @@ def _joins_activations(node: fx.Node) -> bool:
     found = operands(node)
     wanted = len(node.args[0]) if node.target is ATEN.cat.default else 2  # type: ignore[arg-type] # cat takes a list
     complete = len(found) == wanted and node.kwargs.get("alpha", 1) == 1
-    return complete and all(is_float(item) and not is_constant(item) for item in found)
+    return bool(complete and all(is_float(item) and not is_constant(item) for item in found))
 
 
 def _clamps_at_zero(node: fx.Node) -> bool:
@@ -136,7 +138,7 @@ def _over_trailing_axes(node: fx.Node) -> bool:
 def _pads_with_zeros(node: fx.Node) -> bool:
     mode = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")  # noqa: PLR2004 - input, pad, mode, value
     value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")  # noqa: PLR2004 - as above
-    return mode == "constant" and (value is None or value == 0)
+    return bool(mode == "constant" and (value is None or value == 0))
 
 
 def _pools_to_one(node: fx.Node) -> bool:
@@ -153,7 +155,7 @@ def _counts_no_padding(node: fx.Node) -> bool:
     return not any(paddings) and not ceil
 
 
-CONDITIONS = {
+CONDITIONS: Mapping[object, Callable[[fx.Node], bool]] = {
     ATEN.add.Tensor: _joins_activations,
     ATEN.mul.Tensor: _joins_activations,
     ATEN.cat.default: _joins_activations,

@@ -56,11 +56,11 @@ def attention_by_products(graph: fx.GraphModule) -> None:
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1. Causal attention without a mask is left as it is.
     """
     for node in calls(graph, ATEN.scaled_dot_product_attention.default):
-        query, key, value, mask, _, causal = (*node.args, *(None, 0.0, False)[len(node.args) - 3 :])
+        query, key, value, mask, _, causal = _arguments(node, None, None, None, None, 0.0, False)
         shape = shape_of(cast("fx.Node", query))
         if causal or shape is None or node.kwargs.get("enable_gqa"):
             continue
-        scale = node.kwargs.get("scale") or 1 / math.sqrt(int(shape[-1]))
+        scale = node.kwargs.get("scale") or int(shape[-1]) ** -0.5
         mask = mask if mask is not None else node.kwargs.get("attn_mask")
         with _before(graph, node) as insert:
             scores = insert(ATEN.matmul.default, query, insert(ATEN.transpose.int, key, -2, -1))
@@ -91,15 +91,15 @@ def transposed_convolution_by_shuffle(graph: fx.GraphModule) -> None:
     """Write a transposed convolution whose kernel equals its stride as a 1x1 convolution and a pixel shuffle."""
     for node in calls(graph, ATEN.conv_transpose2d.input):
         weight = attribute(graph, node.args[1])
-        stride, padding, output_padding, groups, dilation = (*node.args[3:], *([1, 1], [0, 0], [0, 0], 1, [1, 1])[len(node.args) - 3 :])
+        settings = _arguments(node, None, None, None, [1, 1], [0, 0], [0, 0], 1, [1, 1])
+        bias, stride, padding, output_padding, groups, dilation = settings[2:]
         side = weight.shape[2]
-        plain = groups == 1 and not any([*padding, *output_padding]) and set(dilation) == {1}  # type: ignore[misc,arg-type] # lists of ints
-        if not plain or weight.shape[3] != side or set(stride) != {side}:  # type: ignore[arg-type] # as above
+        plain = groups == 1 and _all(padding, 0) and _all(output_padding, 0) and _all(dilation, 1)
+        if not plain or weight.shape[3] != side or not _all(stride, side):
             continue
         stem = str(cast("fx.Node", node.args[1]).target).replace(".", "_")
         arranged = weight.detach().permute(1, 2, 3, 0).reshape(-1, weight.shape[0], 1, 1)
         graph.register_parameter(f"{stem}_shuffled", nn.Parameter(arranged.clone()))
-        bias = node.args[2] if len(node.args) > 2 else None  # noqa: PLR2004 - input, weight, bias
         with _before(graph, node) as insert:
             arguments = [graph.graph.get_attr(f"{stem}_shuffled")]
             if bias is not None:
@@ -142,12 +142,20 @@ def mean_keeps_axes(graph: fx.GraphModule) -> None:
 
 
 def _pad_convolution(node: fx.Node, more: list[int], axes: int) -> None:
-    defaults: tuple[object, ...] = (None, [1] * axes, [0] * axes)
-    arguments = [*node.args, *defaults[len(node.args) - 2 :]]
+    arguments = _arguments(node, None, None, None, [1] * axes, [0] * axes)
     before = cast("list[int]", arguments[4])
     before = before * axes if len(before) < axes else before
     arguments[4] = [old + new for old, new in zip(before, more, strict=True)]
-    node.args = tuple(arguments)
+    node.args = tuple(arguments)  # type: ignore[arg-type] # nodes, numbers and lists of them
+
+
+def _arguments(node: fx.Node, *defaults: object) -> list[object]:
+    """Return the arguments of a call, those that were left out by their defaults."""
+    return [*node.args, *defaults[len(node.args) :]]
+
+
+def _all(sizes: object, wanted: int) -> bool:
+    return isinstance(sizes, list | tuple) and all(size == wanted for size in sizes)
 
 
 def _masked(insert: Callable[..., fx.Node], scores: fx.Node, mask: object) -> fx.Node:
@@ -175,8 +183,9 @@ class _before:  # noqa: N801 - a context manager that reads as a word
         self.place.__exit__(None, None, None)
 
     def _insert(self, target: Callable[..., object], *arguments: object) -> fx.Node:
-        inserted = self.graph.graph.call_function(target, arguments)  # type: ignore[arg-type] # nodes, numbers, lists
-        values = fx.node.map_arg(inserted.args, self._value)
+        name = str(target).split(".")[1]  # of "aten.sigmoid.default"
+        inserted = self.graph.graph.create_node("call_function", target, arguments, name=name)  # type: ignore[arg-type] # nodes, numbers, lists
+        values = fx.node.map_arg(inserted.args, self._value)  # type: ignore[arg-type] # values take the place of nodes
         inserted.meta["val"] = target(*cast("Iterator[object]", values))
         inserted.meta["nn_module_stack"] = self.node.meta.get("nn_module_stack")
         return inserted

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from edgedistill.quantize.annotate import origin
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
-from edgedistill.quantize.patterns import QUANTIZED, Role, ceiling_of, role_of
+from edgedistill.quantize.patterns import ATEN, CONVOLUTIONS, Role, ceiling_of, is_float, role_of
 from edgedistill.quantize.spec import BiasType, Symmetry
 from edgedistill.targets.base import Issue, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import fx
 
@@ -57,19 +58,27 @@ def _integer_bias(program: QuantizedProgram) -> Iterator[Issue]:
         )
 
 
-def _quantized_output(graph: fx.GraphModule, node: fx.Node) -> Iterator[Issue]:
-    """ARM003: an integer kernel writes codes; a result that is read as float keeps its operator in float."""
-    if role_of(node) not in QUANTIZED or _is_result(graph, node):
+def _integer_kernel(_: fx.GraphModule, node: fx.Node) -> Iterator[Issue]:
+    """ARM003: a sum of products reads codes on both sides, and a convolution writes codes; else it runs in float."""
+    if role_of(node) not in (Role.WEIGHTED, Role.PRODUCT):
         return
-    readers = [user for user in node.users if user.target is not QUANTIZE]
-    readers = [user for user in readers if role_of(user) is not Role.ACTIVATION]
-    if readers:
+    floats = [operand for operand in node.all_input_nodes[:2] if origin(operand).target is not DEQUANTIZE]
+    readers = [user for user in node.users if user.target is not QUANTIZE and role_of(user) is not Role.ACTIVATION]
+    if floats:
+        yield Issue(
+            "ARM003",
+            node.name,
+            Severity.WARNING,
+            f"'{node.name}' reads '{floats[0].name}' as float, so it runs in float",
+            "take it out of what stays in float, or accept the float island",
+        )
+    elif node.target in CONVOLUTIONS and readers:
         yield Issue(
             "ARM003",
             node.name,
             Severity.WARNING,
             f"'{readers[0].name}' reads the result of '{node.name}' as float, so it runs in float",
-            "replace the operator by one with an integer kernel, or accept the float island",
+            "quantize the result of the convolution",
         )
 
 
@@ -98,26 +107,33 @@ def _known_operator(_: fx.GraphModule, node: fx.Node) -> Iterator[Issue]:
     """ARM005: an operator without a rule runs in float between two conversions."""
     if node.op != "call_function" or node.target in (QUANTIZE, DEQUANTIZE) or role_of(node) is not Role.FLOAT:
         return
-    if any(argument.op == "call_function" for argument in node.all_input_nodes):
-        yield Issue(
-            "ARM005",
-            node.name,
-            Severity.WARNING,
-            f"'{node.target}' has no integer rule and runs in float",
-            "replace it by an operator of the table in edgedistill/quantize/patterns.py",
-        )
+    if is_float(node) and any(
+        argument.op == "call_function" and is_float(argument) for argument in node.all_input_nodes
+    ):
+        message = f"'{node.target}' has no integer kernel and runs in float"
+        yield Issue("ARM005", node.name, Severity.WARNING, message, _fix(node))
 
 
-def _is_result(graph: fx.GraphModule, node: fx.Node) -> bool:
-    return node in next(item for item in graph.graph.nodes if item.op == "output").all_input_nodes
+def _fix(node: fx.Node) -> str:
+    replacement = REPLACEMENTS.get(node.target)
+    if replacement is not None:
+        return f"train the student with 'student.replace_activations: {{{replacement[0]}: {replacement[1]}}}'"
+    return "replace it by an operator of the table in edgedistill/quantize/patterns.py, or accept the float island"
 
 
+REPLACEMENTS: Mapping[object, tuple[str, str]] = {  # by what the convolution before it absorbs, or what has a table
+    ATEN.hardswish.default: ("hardswish", "relu6"),
+    ATEN.hardsigmoid.default: ("hardsigmoid", "sigmoid"),
+    ATEN.gelu.default: ("gelu", "relu"),
+    ATEN.elu.default: ("elu", "relu"),
+    ATEN.mish.default: ("mish", "relu"),
+}
 PROGRAM_RULES: tuple[Callable[[QuantizedProgram], Iterator[Issue]], ...] = (
     _asymmetric_activations,
     _integer_bias,
 )
 NODE_RULES: tuple[Callable[[fx.GraphModule, fx.Node], Iterator[Issue]], ...] = (
-    _quantized_output,
+    _integer_kernel,
     _absorbed_activation,
     _known_operator,
 )

@@ -23,7 +23,8 @@ class Pattern(nn.Module):
         super().__init__()
         self.kind = kind
         self.before = nn.Conv2d(1, 4, 3, padding=1)
-        self.after = nn.Conv2d(8 if kind == "concat" else 4, 4, 3, padding=1)
+        self.after = nn.Conv2d(8 if kind.startswith("concat") else 4, 4, 3, padding=1)
+        self.up = nn.ConvTranspose2d(4, 4, 2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.before(x)
@@ -32,6 +33,17 @@ class Pattern(nn.Module):
             "relu6": lambda: functional.relu6(x),
             "add": lambda: x + x.flip(3),
             "concat": lambda: torch.cat([x, functional.relu(x)], 1),
+            "concat of one kind": lambda: _twice(functional.relu(x)),
+            "chunk": lambda: torch.cat(x.chunk(2, 1)[::-1], 1),
+            "nearest": lambda: functional.interpolate(x, scale_factor=2.0, mode="nearest"),
+            "bilinear": lambda: functional.interpolate(x, scale_factor=2.0, mode="bilinear"),
+            "pad on one side": lambda: functional.pad(x, (1, 0, 1, 0)),
+            "transposed": lambda: self.up(x),
+            "gate": lambda: x * torch.sigmoid(x),
+            "silu": lambda: functional.silu(x),
+            "hard-swish": lambda: functional.hardswish(x),
+            "leaky": lambda: functional.leaky_relu(x),
+            "average": lambda: functional.avg_pool2d(x, 2),
             "max-pool": lambda: functional.max_pool2d(functional.relu(x), 2),
             "constant": lambda: x + 1.0,
             "gelu": lambda: functional.gelu(x),
@@ -39,16 +51,31 @@ class Pattern(nn.Module):
         return self.after(middle)  # type: ignore[no-any-return]
 
 
+def _twice(x: Tensor) -> Tensor:
+    return torch.cat([x, functional.max_pool2d(x, 1)], 1)
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("relu", ["x", "relu"]),
-        ("relu6", ["x", "relu6"]),
-        ("add", ["x", "conv2d", "flip", "add"]),
-        ("concat", ["x", "conv2d", "relu", "cat"]),
-        ("max-pool", ["x", "relu"]),
-        ("constant", ["x", "conv2d", "add"]),
-        ("gelu", ["x", "conv2d", "gelu"]),
+        ("relu", ["x", "relu", "conv2d_1"]),
+        ("relu6", ["x", "relu6", "conv2d_1"]),
+        ("add", ["x", "conv2d", "flip", "add", "conv2d_1"]),
+        ("concat", ["x", "conv2d", "relu", "cat", "conv2d_1"]),
+        ("concat of one kind", ["x", "relu", "conv2d_1"]),
+        ("max-pool", ["x", "relu", "conv2d_1"]),
+        ("constant", ["x", "conv2d", "add", "conv2d_1"]),
+        ("gelu", ["x", "conv2d", "gelu", "conv2d_1"]),
+        ("chunk", ["x", "conv2d", "conv2d_1"]),
+        ("nearest", ["x", "conv2d", "conv2d_1"]),
+        ("bilinear", ["x", "conv2d", "upsample_bilinear2d", "conv2d_1"]),
+        ("pad on one side", ["x", "conv2d", "conv2d_1"]),
+        ("transposed", ["x", "conv2d", "conv2d_2", "conv2d_1"]),
+        ("gate", ["x", "conv2d", "sigmoid", "mul", "conv2d_1"]),
+        ("silu", ["x", "conv2d", "sigmoid", "mul", "conv2d_1"]),
+        ("hard-swish", ["x", "conv2d", "hardswish", "conv2d_1"]),
+        ("leaky", ["x", "conv2d", "leaky_relu", "conv2d_1"]),
+        ("average", ["x", "conv2d", "avg_pool2d", "conv2d_1"]),
     ],
 )
 def test_where_quantizers_stand(kind: str, expected: list[str]) -> None:
@@ -61,7 +88,7 @@ def test_where_quantizers_stand(kind: str, expected: list[str]) -> None:
     [
         ("relu", ["x", "relu"]),
         ("relu6", ["x", "relu6"]),
-        ("concat", ["x", "conv2d", "relu", "cat"]),
+        ("concat", ["x", "conv2d"]),  # one scale for all its inputs
         ("max-pool", ["x", "relu"]),
         ("constant", ["x", "add"]),
         ("gelu", ["x", "gelu"]),

@@ -1,4 +1,4 @@
-"""Turns a mean over all axes behind the channels into GlobalAveragePool: ONNX Runtime has an integer kernel for that one only."""
+"""Turns a mean over all axes behind the channels into GlobalAveragePool, which has an integer kernel."""
 
 from __future__ import annotations
 

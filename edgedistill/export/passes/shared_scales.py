@@ -28,7 +28,7 @@ Known = dict[str, "NDArray[np.generic]"]
 
 
 def spell_out_shared_scales(model: ModelProto) -> bool:
-    """Insert QuantizeLinear and DequantizeLinear behind each mover whose input is dequantized and output not quantized."""
+    """Insert the pair behind each mover whose input is dequantized and whose output is not quantized."""
     known = constants(model)
     writers = {name: node for node in model.graph.node for name in node.output}
     readers = _readers(model)
