@@ -100,7 +100,7 @@ class IntegerShare:
 
 
 def integer_share(
-    path: Path, sample: NDArray[np.float32] | NDArray[np.int64], *, options: Mapping[str, str] | None = None
+    path: Path, sample: NDArray[np.float32] | NDArray[np.int32], *, options: Mapping[str, str] | None = None
 ) -> IntegerShare:
     """Return what ONNX Runtime computes with integers on this machine.
 
@@ -147,7 +147,7 @@ def _settings(options: Mapping[str, str]) -> onnxruntime.SessionOptions:
     return settings
 
 
-def _values(model: ModelProto, sample: NDArray[np.float32] | NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
+def _values(model: ModelProto, sample: NDArray[np.float32] | NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
     """Return every value of a graph for one sample, constants included."""
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
