@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from edgedistill.quantize.annotate import origin
 from edgedistill.quantize.fake import ActivationQuantizer
+from edgedistill.quantize.margins import keep_margins
 from edgedistill.quantize.patterns import ATEN, Role, operands, role_of
 from edgedistill.quantize.spec import ScaleFormat
 
@@ -31,7 +32,7 @@ SOURCE_BITS = 7  # least ones of an input's multiple: its scale moves by less th
 
 
 def avoid_ties(graph: fx.GraphModule) -> None:
-    """Move the scales of every quantized addition by less than 1 %, so that no sum is a tie.
+    """Move the scales of every quantized addition by less than 1 %, so that no sum is a tie; then see to `margins`.
 
     Inputs much smaller than the sum (by more than 2^4) may move more. Powers of two are left as they are: their ties
     can't be avoided.
@@ -40,6 +41,7 @@ def avoid_ties(graph: fx.GraphModule) -> None:
         graph: an annotated, calibrated graph; the scales of its quantizers are changed.
     """
     units: dict[ActivationQuantizer, int] = {}
+    outputs: set[ActivationQuantizer] = set()
     for sources, output in _additions(graph):
         if output.spec.scale_format is ScaleFormat.POWER_OF_TWO:
             continue
@@ -48,6 +50,8 @@ def avoid_ties(graph: fx.GraphModule) -> None:
             if source not in units:
                 units[source] = _to_multiple(source, exponent)
         units[output] = _to_odd_multiple(output, exponent)
+        outputs.add(output)
+    keep_margins(graph, {item: (exponent, 2 if item in outputs else 1) for item, exponent in units.items()})
 
 
 def _additions(graph: fx.GraphModule) -> Iterator[tuple[list[ActivationQuantizer], ActivationQuantizer]]:

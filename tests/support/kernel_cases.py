@@ -295,7 +295,7 @@ def broadcasts() -> list[Case]:
 
 
 def averages() -> list[Case]:
-    """Return averages over images of several sizes and over windows."""
+    """Return averages over images of several sizes, ties among them, and over windows."""
     cases = []
     for seed, side in enumerate((7, 5, 9, 14)):
         rng = np.random.default_rng(seed)
@@ -310,6 +310,20 @@ def averages() -> list[Case]:
                 arguments=lambda x: (x, [2, 3], True),
                 inputs=(activation(codes, 0.037, 20 * seed),),
                 output=output(0.0203 + 0.001 * seed, 10 * seed),
+            )
+        )
+    sums = np.arange(255 * 64 + 1)[:, None]
+    codes = (sums // 64 + (np.arange(64) < sums % 64)).astype(np.uint8).reshape(1, -1, 8, 8)
+    for name, scale in (("quarter", 1 / 32), ("half", 1 / 64), ("none", 0.0371)):
+        cases.append(
+            Case(
+                name=f"global_average_every_sum_{name}",
+                kernel="QLinearGlobalAveragePool",
+                onnx_operator="GlobalAveragePool",
+                target=ATEN.adaptive_avg_pool2d.default,
+                arguments=lambda x: (x, [1, 1]),
+                inputs=(activation(codes, 1 / 32, 128),),
+                output=output(scale, 100),
             )
         )
     windows: list[tuple[str, dict[str, object], tuple[object, ...]]] = [

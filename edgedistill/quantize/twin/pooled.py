@@ -36,11 +36,7 @@ class Average(Result):
     input_scale: Tensor
 
     def quantized(self, scale: Tensor, zero_point: Tensor) -> Tensor:
-        """Source: MlasQLinearGlobalAveragePool; the multiplier is `input scale / (output scale * count)` in float32.
-
-        On ARM the product is exact and a tie is rounded away from zero; `ties.avoid_ties` leaves no sum that this
-        makes a difference for.
-        """
+        """Source: MlasQLinearGlobalAveragePool; the multiplier is `input scale / (output scale * count)` in float32."""
         multiplier = self.input_scale / (scale * torch.tensor(float(self.count)))
         return saturated((self.total.to(torch.float32) * multiplier).round_(), zero_point)
 
