@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import platform
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import onnxruntime
 
 from edgedistill.errors import ModelError
 from edgedistill.evaluate.executor import Execution
+from edgedistill.evaluate.inspection import Inspection, expose_codes, inspection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -51,14 +54,38 @@ class OnnxRuntimeExecutor:
         Raises:
             ModelError: the runtime refuses the file.
         """
+        session = self._session(self.path)
+        feed = session.get_inputs()[0].name
+        return np.concatenate([session.run(None, {feed: part})[0] for part in self._parts(inputs)])
+
+    def inspect(self, inputs: Inputs) -> Inspection:
+        """Return outputs and the codes of every quantized activation.
+
+        Raises:
+            ModelError: the runtime refuses the file.
+        """
+        model = onnx.load(self.path)
+        with tempfile.TemporaryDirectory() as folder:
+            plain, exposed = Path(folder) / "plain.onnx", Path(folder) / "exposed.onnx"
+            self._session(self.path, optimized=plain)
+            session = self._session(expose_codes(model).SerializeToString(), optimized=exposed)
+            feed, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+            found = [session.run(None, {feed: part}) for part in self._parts(inputs)]
+            outputs = {name: np.concatenate(values) for name, *values in zip(names, *found, strict=True)}
+            return inspection(outputs, model, onnx.load(exposed), onnx.load(plain))
+
+    def _parts(self, inputs: Inputs) -> list[Inputs]:
+        return [inputs[start : start + self.batch] for start in range(0, len(inputs), self.batch)]
+
+    def _session(self, model: Path | bytes, *, optimized: Path | None = None) -> onnxruntime.InferenceSession:
+        """Load a model; `optimized` says where to leave it as the runtime optimized it."""
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3
         for key, value in self.options.items():
             settings.add_session_config_entry(key, value)
+        if optimized is not None:
+            settings.optimized_model_filepath = str(optimized)
         try:
-            session = onnxruntime.InferenceSession(self.path, settings, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime has no exception type of its own in its public interface
             raise ModelError(f"model '{self.path.name}'", found=f"ONNX Runtime says: {error}") from error
-        feed = session.get_inputs()[0].name
-        parts = [inputs[start : start + self.batch] for start in range(0, len(inputs), self.batch)]
-        return np.concatenate([session.run(None, {feed: part})[0] for part in parts])

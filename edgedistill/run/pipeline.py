@@ -191,7 +191,7 @@ def _done(
         if record is not None:
             yield step.name, (record, "cached")
             continue
-        context = context or _new_context(plan, directory, progress)
+        context = context or context_of(plan, directory, progress)
         yield step.name, (_do(step, context, directory), "done")
     for step in plan.later:
         record = directory.done(step.name, step.key)
@@ -199,7 +199,8 @@ def _done(
             yield step.name, (record, "cached")
 
 
-def _new_context(plan: Plan, directory: RunDirectory, progress: Progress) -> Context:
+def context_of(plan: Plan, directory: RunDirectory, progress: Progress) -> Context:
+    """Return what the steps of a run share; sets the number of threads that results depend on."""
     import torch  # noqa: PLC0415 - planning must not load it
 
     from edgedistill.run.context import Context  # noqa: PLC0415 - as above

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 
 from edgedistill.errors import DeviceError, GateError
+from edgedistill.evaluate.inspection import Inspection, expose_codes, inspection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +93,32 @@ class BoardExecutor:
             )
             self.device.pull(job / "outputs.npy", folder / "outputs.npy")
             return np.load(folder / "outputs.npy", allow_pickle=False)  # type: ignore[no-any-return] # numpy types load as Any
+
+    def inspect(self, inputs: Inputs) -> Inspection:
+        """Return outputs and the codes of every quantized activation, as the device's kernels write them.
+
+        Raises:
+            DeviceError: the device cannot be reached, or the job failed there.
+        """
+        model = onnx.load(self.artifact.folder / self.artifact.model)
+        with tempfile.TemporaryDirectory() as local:
+            folder = Path(local)
+            np.save(folder / "inputs.npy", inputs)
+            onnx.save(model, folder / "model.onnx")
+            onnx.save(expose_codes(model), folder / "exposed.onnx")
+            with resources.as_file(resources.files("edgedistill.targets.arm_onnxruntime.device") / "codes.py") as path:
+                shutil.copyfile(path, folder / "codes.py")
+            job = self.device.push(folder)
+            done = self.device.run(("python3", str(job / "codes.py"), str(job)), timeout_s=TIMEOUT_S)
+            if done.returncode:
+                said = (done.stdout + done.stderr).strip()[-400:]
+                raise DeviceError(f"inspection on {self.device.name}", found=f"ended with {done.returncode}: {said}")
+            for name in ("outputs.npz", "optimized-model.onnx", "optimized-exposed.onnx"):
+                self.device.pull(job / name, folder / name)
+            with np.load(folder / "outputs.npz", allow_pickle=False) as found:
+                outputs = dict(found)
+            plain, exposed = (onnx.load(folder / f"optimized-{name}.onnx") for name in ("model", "exposed"))
+            return inspection(outputs, model, exposed, plain)
 
     def _call(self, *command: str) -> dict[str, object]:
         done = self.device.run(command, timeout_s=TIMEOUT_S)

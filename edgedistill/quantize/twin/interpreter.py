@@ -14,7 +14,7 @@ from edgedistill.quantize.twin.exact import full_precision
 from edgedistill.quantize.twin.values import Codes, Result, real_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 class IntegerInterpreter:
@@ -39,12 +39,15 @@ class IntegerInterpreter:
         """Return the codes of every quantized activation by node name; a codes tensor has the activation's shape."""
         return {node.name: cast("Tensor", value) for node, value in self.steps(inputs) if node.target is QUANTIZE}
 
-    def steps(self, inputs: Tensor) -> Iterator[tuple[fx.Node, object]]:
+    def steps(self, inputs: Tensor, *, given: Mapping[str, Tensor] | None = None) -> Iterator[tuple[fx.Node, object]]:
         """Yield every node that computes something and its value, in graph order; values are let go when read last.
 
         Args:
             inputs: (batch, ...).
+            given: codes by node name that later nodes read in place of those computed here: with the codes of a
+                runtime, each operator is judged by itself.
         """
+        chosen = {} if given is None else given
         values: dict[fx.Node, object] = {}
         for node in self.graph.graph.nodes:
             if node.op == "placeholder":
@@ -55,6 +58,7 @@ class IntegerInterpreter:
                 with full_precision():
                     values[node] = computed(node, lambda argument: values[argument])
                 yield node, values[node]
+                values[node] = chosen.get(node.name, values[node])
             for dead in self._dead_after.get(node, ()):
                 values.pop(dead, None)
 

@@ -1,0 +1,41 @@
+"""Runs a model on the board and keeps every output. Needs Python 3.8 or newer, numpy and onnxruntime.
+
+    python3 codes.py FOLDER
+
+FOLDER holds inputs.npy, model.onnx and exposed.onnx, the same model with more outputs. Written there: outputs.npz, the
+outputs of exposed.onnx by name, and both models as the runtime optimized them, optimized-NAME.onnx.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+BATCH = 20
+
+
+def session_of(folder: Path, name: str) -> onnxruntime.InferenceSession:
+    """Load one of the two models and leave it as the runtime optimized it."""
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    settings.optimized_model_filepath = str(folder / f"optimized-{name}.onnx")
+    return onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), settings, providers=["CPUExecutionProvider"])
+
+
+def main(folder: Path) -> None:
+    """Write the outputs of all inputs."""
+    inputs = np.load(str(folder / "inputs.npy"), allow_pickle=False)
+    session_of(folder, "model")
+    session = session_of(folder, "exposed")
+    feed = session.get_inputs()[0].name
+    names = [output.name for output in session.get_outputs()]
+    parts = [session.run(names, {feed: inputs[start : start + BATCH]}) for start in range(0, len(inputs), BATCH)]
+    outputs = {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
+    np.savez(str(folder / "outputs.npz"), **outputs)  # type: ignore[arg-type] # numpy's own option is a bool
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
