@@ -42,6 +42,11 @@ VERBS = (
     ("capture", "show"),
     ("capture", "stats"),
     ("capture", "delete"),
+    ("capture", "grade"),
+    ("capture", "grades"),
+    ("capture", "grades", "show"),
+    ("capture", "grades", "compare"),
+    ("capture", "grades", "report"),
 )
 
 

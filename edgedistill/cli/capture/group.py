@@ -3,6 +3,8 @@
 import typer
 
 from edgedistill.cli.capture.delete import delete
+from edgedistill.cli.capture.grade import grade
+from edgedistill.cli.capture.grades import app as grades
 from edgedistill.cli.capture.list_verb import list_completions
 from edgedistill.cli.capture.show import show
 from edgedistill.cli.capture.stats import stats
@@ -14,3 +16,5 @@ app.command("list")(guarded(list_completions))
 app.command("show")(guarded(show))
 app.command("stats")(guarded(stats))
 app.command("delete")(guarded(delete))
+app.command("grade")(guarded(grade))
+app.add_typer(grades, name="grades")

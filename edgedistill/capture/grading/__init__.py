@@ -1,0 +1,1 @@
+"""Graders of the OpenAI evaluations API in their published JSON form, run here."""
