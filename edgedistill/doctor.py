@@ -7,11 +7,10 @@ import os
 import platform
 import re
 import shutil
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from edgedistill.devices.arm_environment import environment_state
+from edgedistill.devices.readiness import Check, State
 from edgedistill.errors import DependencyError
 
 if TYPE_CHECKING:
@@ -29,32 +28,6 @@ TESTED = {
 TESTED_PYTHON = "3.11"
 NEEDED_BYTES = 2_000_000_000
 """Data set 31 MB, emulated board 175 MB, teacher outputs and training states of a small run, some room."""
-
-
-class State(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    DIFFERS = "differs"  # works as a rule, but the tests pass with something else
-    MISSING = "missing"
-    OPTIONAL = "optional"  # missing, and only some recipes want it
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the doctor.
-
-    Args:
-        name: what was looked at.
-        state: how it ended.
-        found: what is there.
-        fix: the command that mends it; empty when there is nothing to mend.
-    """
-
-    name: str
-    state: State
-    found: str
-    fix: str = ""
 
 
 def checks(*, cache: Path) -> Iterator[Check]:

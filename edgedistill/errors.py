@@ -12,6 +12,7 @@ EdgeDistillError                 1   our own bug, unless a subclass says otherwi
 │   └── ResourceError            2   no disk space, no memory
 ├── GateError                    3   the artifact is not what was trained, or not good enough
 └── DeviceError                  4   a device could not be reached or does not answer
+    └── UnreachableError         4   there is no connection to it now; a later attempt may have one
 """
 
 from __future__ import annotations
@@ -94,6 +95,10 @@ class DeviceError(EdgeDistillError):
     """A device could not be reached, or does not answer."""
 
     exit_code = 4
+
+
+class UnreachableError(DeviceError):
+    """There is no connection to a device now; a later attempt may have one."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

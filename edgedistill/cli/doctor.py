@@ -14,7 +14,8 @@ def doctor(*, as_json: JsonOption = False) -> None:
     Ends with exit code 2 when something is missing that every run needs.
     """
     from edgedistill.cache import cache_folder
-    from edgedistill.doctor import State, checks
+    from edgedistill.devices.readiness import State
+    from edgedistill.doctor import checks
 
     found = list(checks(cache=cache_folder()))
     if as_json:

@@ -37,6 +37,9 @@ VERBS = (
     ("targets",),
     ("targets", "show"),
     ("devices", "list"),
+    ("devices", "probe"),
+    ("devices", "doctor"),
+    ("devices", "clean"),
     ("devices", "emulate"),
     ("capture", "list"),
     ("capture", "show"),
@@ -47,6 +50,9 @@ VERBS = (
     ("capture", "grades", "show"),
     ("capture", "grades", "compare"),
     ("capture", "grades", "report"),
+    ("devices", "emulate", "start"),
+    ("devices", "emulate", "stop"),
+    ("devices", "emulate", "list"),
 )
 
 
@@ -190,7 +196,7 @@ def test_eval_of_a_folder_that_is_no_artifact(edgedistill: Call, tmp_path: Path)
     assert "manifest.json" in ended.stderr
 
 
-# --- doctor, devices
+# --- doctor, devices (what `devices probe`, `doctor` and `emulate start` find on a device is in tests/devices)
 
 
 def test_doctor(edgedistill: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
