@@ -64,11 +64,16 @@ class Model(Section):
     """A network and where its weights come from."""
 
     source: str
-    """`residual`, `separable`, `python:module:factory`, or the path of a `.pt2` program."""
+    """`residual`, `separable` (images), `text-conv`, `text-encoder` (texts), `python:module:factory`, or the path of a
+    `.pt2` program. A teacher of texts may also be `huggingface:FOLDER`, or `recorded`: its answers came with the data.
+    """
     options: dict[str, Scalar | tuple[Scalar, ...]] = {}
-    """Keyword arguments of the factory; `classes` and `channels` are added for the built-in families."""
+    """Keyword arguments of the factory, those that the data decide apart; of `huggingface:`, `max_length` in tokens."""
     weights: str | None = None
-    """Path of a `.safetensors` or `.pt`/`.pth` state dictionary, or `builtin:NAME`; none: random weights."""
+    """Path of a `.safetensors` or `.pt`/`.pth` state dictionary, or `builtin:NAME`; none: random weights. Of
+    `huggingface:`, a `.safetensors` with `head.weight` and `head.bias`: a classifier on its embeddings."""
+    embeddings: str | None = None
+    """Hugging Face folder whose token embeddings a family for texts starts from, cut to its width; none: random."""
 
 
 class SoftTargets(Section):
@@ -228,6 +233,13 @@ class Cache(Section):
     """Largest size of one transfer set's teacher outputs."""
 
 
+class Task(StrEnum):
+    """What the student's outputs are."""
+
+    CLASSIFICATION = "classification"
+    EMBEDDING = "embedding"
+
+
 class Recipe(Section):
     """Everything one run does."""
 
@@ -239,6 +251,8 @@ class Recipe(Section):
     """Seed of everything random."""
     threads: int = Field(default=0, ge=0, le=1024)
     """Threads of torch; 0 means all cores. Another number may change the last bits of a training."""
+    task: Task = Task.CLASSIFICATION
+    """`classification`, or `embedding`: sentence embeddings, learned from the teacher's alone."""
     data: Data
     """The transfer set and the evaluation set."""
     teacher: Model

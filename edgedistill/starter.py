@@ -39,8 +39,8 @@ def choices() -> dict[str, str]:
     """Return what stands ready to be named in a recipe, by the key that names it."""
     targets = [f"{name}/{profile}" for name in target_names() for profile in target_named(name).profiles()]
     return {
-        "data.source": str(Data.model_fields["source"].description),
-        "teacher.source, student.source": str(Model.model_fields["source"].description),
+        "data.source": " ".join(str(Data.model_fields["source"].description).split()),
+        "teacher.source, student.source": " ".join(str(Model.model_fields["source"].description).split()),
         "teacher.weights, student.weights": ", ".join(f"{BUILTIN}{name}" for name in PRETRAINED),
         "targets": ", ".join(targets),
     }

@@ -94,6 +94,7 @@ class Package:
         preprocessing: from raw sample to model input.
         golden_raw: (n, *raw_shape) raw samples that the runner checks itself with.
         assets: content of the files that the preprocessing names, by name: a tokenizer.
+        task: what the outputs are: "classification", or "embedding", which has no classes.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Package:
     preprocessing: Preprocessing
     golden_raw: Raw
     assets: Mapping[str, bytes] = field(default_factory=dict)
+    task: str = "classification"
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class TokenizedTexts:
         self.tokenizer = tokenizer
         self.preprocessing: Preprocessing = tokenizer.preprocessing
         self._limits = tokenizer.preprocessing
-        self._views, self._seed = views, seed
+        self.views, self._seed = views, seed
         limit = self._limits.max_length
         refuse_large(len(samples) * limit * 4 * min(views.count, VIEWS_KEPT), thing="token numbers")
         self._ids = functools.lru_cache(VIEWS_KEPT)(self._view_ids)
@@ -64,7 +64,7 @@ class TokenizedTexts:
             self.tokenizer.fingerprint,
             str(self._limits.max_length),
             str(self._limits.max_characters),
-            f"{self.view_count} {self._views.drop_words} {self._seed}" if self.view_count > 1 else "plain",
+            f"{self.view_count} {self.views.drop_words} {self._seed}" if self.view_count > 1 else "plain",
         ):
             digest.update(part.encode() + b"\n")
         return digest.hexdigest()
@@ -72,7 +72,7 @@ class TokenizedTexts:
     @property
     def view_count(self) -> int:
         """Views of each text: 1 where they would all be the same."""
-        return self._views.count if self._views.drop_words else 1
+        return self.views.count if self.views.drop_words else 1
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -108,7 +108,7 @@ class TokenizedTexts:
         texts = self.samples.raw.tolist()
         if view is not None:
             generator = np.random.default_rng([self._seed, view])
-            texts = [shortened(text, generator, drop=self._views.drop_words) for text in texts]
+            texts = [shortened(text, generator, drop=self.views.drop_words) for text in texts]
         ids = self.tokenizer.ids(texts)
         ids.flags.writeable = False
         return ids

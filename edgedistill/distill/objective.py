@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgedistill.distill.features import checked_logits, projector, tapped
+from edgedistill.distill.losses.embeddings import embedding_loss
 from edgedistill.distill.losses.hints import hint_loss
 from edgedistill.distill.losses.labels import mixed_label_loss
 from edgedistill.distill.losses.soft_targets import soft_target_loss
@@ -77,6 +78,23 @@ class SoftTargetObjective:
         return soft_target_loss(model(inputs), teacher.logits, temperature=self._temperature)
 
 
+class EmbeddingObjective:
+    """The teacher's embeddings alone.
+
+    Args:
+        soft_targets: the teacher's outputs, which are embeddings.
+    """
+
+    def __init__(self, soft_targets: SoftTargets) -> None:
+        self.extra = nn.ModuleList()
+        self._soft_targets = soft_targets
+
+    def __call__(self, model: nn.Module, inputs: Tensor, batch: Batch, indices: Indices, view: int) -> Tensor:
+        """Return the embedding loss; labels are not looked at."""
+        del batch
+        return embedding_loss(model(inputs), self._soft_targets.rows(indices, view).logits)
+
+
 class DistillObjective:
     """Labels, soft targets and hints, weighted as the recipe says.
 
@@ -132,10 +150,19 @@ class DistillObjective:
 
 
 def label_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Return the cross-entropy of logits (batch, classes) with a batch's labels, mixed as the batch says."""
+    """Return the cross-entropy of logits (batch, classes) with a batch's labels, mixed as the batch says.
+
+    Samples whose label is not known count for nothing; where none is known, the loss is 0.
+    """
     checked_logits(logits, batch=len(batch.labels), role="student")
     labels, mixed_labels, mix = map(torch.from_numpy, (batch.labels, batch.mixed_labels, batch.mix))
-    return mixed_label_loss(logits, labels, mixed_labels, mix)
+    known = (labels >= 0) & (mixed_labels >= 0)
+    if known.all():
+        return mixed_label_loss(logits, labels, mixed_labels, mix)
+    if not known.any():
+        return logits.sum() * 0
+    share = known.float().mean()
+    return share * mixed_label_loss(logits[known], labels[known], mixed_labels[known], mix[known])
 
 
 def student_layers(hints: Sequence[Hint]) -> list[str]:

@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 
 from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import probe_on_data
-from edgedistill.distill.objective import DistillObjective, LabelObjective, student_layers
+from edgedistill.distill.objective import DistillObjective, EmbeddingObjective, LabelObjective, student_layers
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.training import fit
 from edgedistill.errors import DataError, ModelError, nearest
@@ -72,6 +72,35 @@ def distill(
         transfer_set,
         training=settings,
         objective=objective,
+        seed=seed,
+        key=key,
+        checkpoint=checkpoint,
+        evaluate=evaluate,
+        title="distill",
+        progress=progress,
+    )
+
+
+def distill_embeddings(
+    student: nn.Module,
+    transfer_set: TransferSet,
+    soft_targets: SoftTargets,
+    *,
+    settings: Training,
+    seed: int,
+    key: str = "",
+    checkpoint: Path | None = None,
+    evaluate: Callable[[nn.Module], float] | None = None,
+    progress: Progress = SILENT,
+) -> History:
+    """Train a student, in place, from a teacher's embeddings alone; arguments, result and errors as in `distill`."""
+    _require_labelled(soft_targets, transfer_set, epochs=settings.epochs)
+    probe_on_data(student, transfer_set, (), role="student")
+    return fit(
+        student,
+        transfer_set,
+        training=settings,
+        objective=EmbeddingObjective(soft_targets),
         seed=seed,
         key=key,
         checkpoint=checkpoint,

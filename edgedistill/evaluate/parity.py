@@ -10,6 +10,8 @@ import numpy as np
 from edgedistill.errors import ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 CODES = 255
@@ -21,7 +23,7 @@ class Parity:
 
     Args:
         n: samples compared.
-        top1_agreement: share of samples with the same class.
+        top1_agreement: share of samples with the same class, or another task's same answer.
         identical_outputs: share of output values with identical bits.
         within_steps: share of output values that differ by at most the allowed number of steps.
         largest_steps: largest difference, in steps.
@@ -43,13 +45,26 @@ def output_step(reference: NDArray[np.float32]) -> float:
     return float(reference.max() - reference.min()) / CODES
 
 
-def parity(reference: NDArray[np.float32], other: NDArray[np.float32], *, max_steps: float) -> Parity:
+def largest_output(outputs: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the class (n,) of outputs (n, classes)."""
+    found: NDArray[np.int64] = outputs.argmax(1)
+    return found
+
+
+def parity(
+    reference: NDArray[np.float32],
+    other: NDArray[np.float32],
+    *,
+    max_steps: float,
+    answers: Callable[[NDArray[np.float32]], NDArray[np.int64]] = largest_output,
+) -> Parity:
     """Compare outputs of the same samples.
 
     Args:
         reference: (n, classes), float32.
         other: the same shape.
         max_steps: steps within which two values count as equal; at least 0.
+        answers: what the outputs answer, (n,): the class, or the nearest neighbour of an embedding.
 
     Raises:
         ShapeError: the shapes differ, or there is no sample.
@@ -60,7 +75,7 @@ def parity(reference: NDArray[np.float32], other: NDArray[np.float32], *, max_st
     difference = np.abs(reference.astype(np.float64) - other.astype(np.float64))
     difference = np.where(np.isnan(difference), np.inf, difference)  # a NaN agrees with nothing
     steps = difference / step if step else np.where(difference > 0, np.inf, 0.0)
-    same_class = reference.argmax(1) == other.argmax(1)
+    same_class = answers(reference) == answers(other)
     agrees = same_class & (steps <= max_steps).all(1)
     return Parity(
         n=len(reference),

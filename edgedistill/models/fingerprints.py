@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def fingerprint(model: Model, recipe_folder: Path) -> str:
     """Return the sha256 of a model's source, options and weights.
 
-    Of a `.pt2` program and of weights the file's content counts, of a `python:` factory its module's source (not
-    what it imports), of a built-in family its name.
+    Of a `.pt2` program, of weights and of a Hugging Face folder the files' content counts, of a `python:` factory its
+    module's source (not what it imports), of a built-in family its name.
 
     Args:
         model: from the recipe.
@@ -34,15 +34,29 @@ def fingerprint(model: Model, recipe_folder: Path) -> str:
         "options": model.model_dump(mode="json")["options"],
         "weights": "" if weights is None else _file_hash(weights),
     }
+    if model.embeddings is not None:
+        parts["embeddings"] = folder_hash(origins.existing_folder(model.embeddings, recipe_folder))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _source(model: Model, recipe_folder: Path) -> str:
-    if origins.family(model):
+    if origins.family(model) or model.source == origins.RECORDED:
         return model.source
+    folder = origins.folder(model, recipe_folder)
+    if folder is not None:
+        return folder_hash(folder)
     if model.source.startswith("python:"):
         return origins.factory(model, recipe_folder).fingerprint
     return _file_hash(origins.program(model, recipe_folder))
+
+
+def folder_hash(folder: Path) -> str:
+    """Return the sha256 of what decides what a Hugging Face folder computes."""
+    digest = hashlib.sha256()
+    for name in origins.FOLDER_FILES:
+        path = folder / name
+        digest.update(f"{name} {_file_hash(path) if path.is_file() else ''}\n".encode())
+    return digest.hexdigest()
 
 
 def _file_hash(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,10 +11,12 @@ from torch import nn
 
 from edgedistill.errors import ModelError, nearest
 from edgedistill.models import origins
+from edgedistill.models.hugging_face import teacher_from_folder, token_embeddings, token_numbers
 from edgedistill.models.pt2_file import program_from_pt2
 from edgedistill.models.residual import ResidualNet
 from edgedistill.models.separable import SeparableNet
 from edgedistill.models.state_file import state_from_file
+from edgedistill.models.text import TextConvNet, TextEncoder, start_from_embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,12 +27,34 @@ if TYPE_CHECKING:
 
     from edgedistill.recipe import Model
 
-FAMILIES: dict[str, type[nn.Module]] = {"residual": ResidualNet, "separable": SeparableNet}
-FROM_DATA = ("classes", "channels")
+FAMILIES: dict[str, type[nn.Module]] = {
+    "residual": ResidualNet,
+    "separable": SeparableNet,
+    "text-conv": TextConvNet,
+    "text-encoder": TextEncoder,
+}
+FROM_DATA = ("classes", "channels", "vocabulary", "length", "padding")
 """Arguments of the built-in families that come from the data."""
 
 SHOWN = 3
 """Keys of each kind that an error about a state dictionary lists."""
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """What a model of texts has to know of its inputs.
+
+    Args:
+        vocabulary: rows of the embedding table that the token numbers need.
+        length: tokens of one input.
+        padding: number of the padding token.
+        tokens: the tokens by number, where the tokenizer names them.
+    """
+
+    vocabulary: int
+    length: int
+    padding: int
+    tokens: Mapping[int, str]
 
 
 class ExportedModel(nn.Module):
@@ -54,7 +79,9 @@ class ExportedModel(nn.Module):
         return self
 
 
-def load_model(model: Model, *, classes: int, channels: int, recipe_folder: Path) -> nn.Module:
+def load_model(
+    model: Model, *, classes: int, channels: int, recipe_folder: Path, texts: TextInputs | None = None
+) -> nn.Module:
     """Return a model with its weights, on the CPU, in training mode.
 
     Args:
@@ -62,13 +89,22 @@ def load_model(model: Model, *, classes: int, channels: int, recipe_folder: Path
         classes: how many outputs the data want.
         channels: channels of the data's images.
         recipe_folder: relative paths and modules are looked for here.
+        texts: of data that are texts.
 
     Raises:
-        ModelError: the source, its options or its weights do not fit together.
+        ModelError: the source, its options or its weights do not fit together, or not to the data.
         UnsafeFileError: a file holds code.
+        DependencyError: a `huggingface:` source without transformers.
     """
+    folder = origins.folder(model, recipe_folder)
+    if folder is not None:
+        return teacher_from_folder(
+            folder, padding=texts.padding if texts else 0, head=origins.weights(model, recipe_folder)
+        )
     if origins.family(model):
-        module = _of_family(model, classes=classes, channels=channels)
+        module = _of_family(model, _facts(model, classes=classes, channels=channels, texts=texts))
+        if model.embeddings is not None:
+            _start_from_embeddings(module, model, recipe_folder, texts)
     elif model.source.startswith("python:"):
         module = _from_factory(model, recipe_folder)
     else:
@@ -115,13 +151,16 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, thing: str) ->
     module.load_state_dict(dict(state))
 
 
-def check_outputs(model: nn.Module, input_shape: Iterable[int], classes: int) -> None:
-    """Run two zero samples through a model, and check what comes out.
+def check_outputs(
+    model: nn.Module, input_shape: Iterable[int], classes: int, *, dtype: torch.dtype = torch.float32
+) -> None:
+    """Run two samples, of zeros or of tokens 1, through a model, and check what comes out.
 
     Args:
         model: in any mode; it is left in the same.
         input_shape: shape of one input, without the batch.
         classes: how many outputs are wanted.
+        dtype: of an input.
 
     Raises:
         ModelError: the model cannot take such inputs, or returns something else than logits (2, classes).
@@ -130,7 +169,7 @@ def check_outputs(model: nn.Module, input_shape: Iterable[int], classes: int) ->
     modes = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad():
-            outputs = model.eval()(torch.zeros(2, *shape))
+            outputs = model.eval()(example_inputs(shape, dtype))
     except Exception as error:
         raise ModelError(
             f"model {type(model).__name__}",
@@ -141,6 +180,13 @@ def check_outputs(model: nn.Module, input_shape: Iterable[int], classes: int) ->
         for module, mode in modes.items():
             module.training = mode
     _check_logits(outputs, model, classes)
+
+
+def example_inputs(shape: Iterable[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return two samples (2, *shape): zeros, or tokens 1, because a text is never all padding."""
+    if dtype.is_floating_point:
+        return torch.zeros(2, *shape, dtype=dtype)
+    return torch.ones(2, *shape, dtype=dtype)
 
 
 def _check_logits(outputs: object, model: nn.Module, classes: int) -> None:
@@ -158,7 +204,47 @@ def _check_logits(outputs: object, model: nn.Module, classes: int) -> None:
         raise ModelError(thing, found=found, wanted=f"floating point (2, {classes})")
 
 
-def _of_family(model: Model, *, classes: int, channels: int) -> nn.Module:
+def _facts(model: Model, *, classes: int, channels: int, texts: TextInputs | None) -> dict[str, int]:
+    """Return what the data decide of a family's arguments."""
+    reads_texts = model.source in origins.TEXT_FAMILIES
+    if reads_texts != (texts is not None):
+        raise ModelError(
+            f"model source '{model.source}'",
+            found="it reads texts, and the data are others"
+            if reads_texts
+            else "it reads images, and the data are texts",
+            fix=f"use {' or '.join(name for name in FAMILIES if (name in origins.TEXT_FAMILIES) != reads_texts)}",
+        )
+    if texts is None:
+        return {"classes": classes, "channels": channels}
+    return {"classes": classes, "vocabulary": texts.vocabulary, "length": texts.length, "padding": texts.padding}
+
+
+def _start_from_embeddings(module: nn.Module, model: Model, recipe_folder: Path, texts: TextInputs | None) -> None:
+    """Give a text family the token embeddings of another model, by token."""
+    table_module = module.get_submodule("embedding") if model.source in origins.TEXT_FAMILIES else None
+    if texts is None or not isinstance(table_module, nn.Embedding):
+        raise ModelError(f"'embeddings: {model.embeddings}'", found=f"'{model.source}' reads no texts", fix="remove it")
+    folder = origins.existing_folder(str(model.embeddings), recipe_folder)
+    table, numbers = token_embeddings(folder), token_numbers(folder)
+    rows = table.mean(0).repeat(texts.vocabulary, 1)
+    known = [
+        (row, numbers[token]) for row, token in texts.tokens.items() if numbers.get(token, len(table)) < len(table)
+    ]
+    if not known:
+        raise ModelError(f"'embeddings: {model.embeddings}'", found="it has none of the student's tokens")
+    if table.shape[1] < table_module.embedding_dim:
+        raise ModelError(
+            f"'embeddings: {model.embeddings}'",
+            found=f"{table.shape[1]} numbers per token",
+            wanted=f"at least the student's width, {table_module.embedding_dim}",
+        )
+    ours, theirs = zip(*known, strict=True)
+    rows[list(ours)] = table[list(theirs)]
+    start_from_embeddings(table_module, rows)
+
+
+def _of_family(model: Model, facts: Mapping[str, int]) -> nn.Module:
     network = FAMILIES[model.source]
     known = [name for name in inspect.signature(network).parameters if name not in FROM_DATA]
     for name in model.options:
@@ -167,7 +253,8 @@ def _of_family(model: Model, *, classes: int, channels: int) -> nn.Module:
         if name not in known:
             raise ModelError(f"option '{name}' of '{model.source}'", found="not known", fix=nearest(name, known))
     try:
-        return network(classes=classes, channels=channels, **model.options)
+        wanted = inspect.signature(network).parameters
+        return network(**{name: value for name, value in facts.items() if name in wanted}, **model.options)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise ModelError(f"options {model.options} of '{model.source}'", found=str(error)) from error
 

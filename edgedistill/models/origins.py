@@ -13,8 +13,25 @@ if TYPE_CHECKING:
     from edgedistill.data.user_code import UserFunction
     from edgedistill.recipe import Model
 
-FAMILIES = ("residual", "separable")
+TEXT_FAMILIES = ("text-conv", "text-encoder")
+"""The built-in families for texts."""
+
+FAMILIES = ("residual", "separable", *TEXT_FAMILIES)
 """The built-in families."""
+
+HUGGING_FACE = "huggingface:"
+RECORDED = "recorded"
+"""The teacher whose answers came with the data."""
+
+FOLDER_FILES = (
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "modules.json",
+    "1_Pooling/config.json",
+)
+"""Files of a Hugging Face folder that decide what it computes; weights in parts are hashed by their index."""
 
 BUILTIN = "builtin:"
 PRETRAINED = {"fashion-mnist-residual24": "fashion_mnist_residual24.safetensors"}
@@ -40,6 +57,29 @@ def factory(model: Model, recipe_folder: Path) -> UserFunction:
     return user_function(model.source, recipe_folder, error=ModelError)
 
 
+def folder(model: Model, recipe_folder: Path) -> Path | None:
+    """Return the folder of a `huggingface:` source, or None where the source is another.
+
+    Raises:
+        ModelError: there is no such folder.
+    """
+    if not model.source.startswith(HUGGING_FACE):
+        return None
+    return existing_folder(model.source.removeprefix(HUGGING_FACE), recipe_folder)
+
+
+def existing_folder(name: str, recipe_folder: Path) -> Path:
+    """Return the path of a Hugging Face folder.
+
+    Raises:
+        ModelError: there is no such folder.
+    """
+    path = recipe_folder / name
+    if not path.is_dir():
+        raise ModelError(f"Hugging Face folder '{name}'", found=f"no folder '{path}'")
+    return path
+
+
 def program(model: Model, recipe_folder: Path) -> Path:
     """Return the path of a `.pt2` source.
 
@@ -48,7 +88,7 @@ def program(model: Model, recipe_folder: Path) -> Path:
             beside it.
     """
     if not model.source.endswith(".pt2"):
-        forms = (*FAMILIES, "python:module:factory", "PATH.pt2")
+        forms = (*FAMILIES, "python:module:factory", "PATH.pt2", "huggingface:FOLDER", RECORDED)
         raise ModelError(f"model source '{model.source}'", found="not known", fix=nearest(model.source, forms))
     if model.weights is not None:
         raise ModelError(

@@ -37,7 +37,9 @@ class CalibrationSet:
 
     def __init__(self, transfer_set: TransferSet, settings: Calibration, *, seed: int) -> None:
         self.transfer_set, self.settings = transfer_set, settings
-        self.indices = choose_samples(transfer_set.samples.labels, count=settings.samples, seed=seed)
+        labels = transfer_set.samples.labels
+        # samples without a known class are a class of their own
+        self.indices = choose_samples(labels - min(int(labels.min()), 0), count=settings.samples, seed=seed)
 
     def example(self) -> Tensor:
         """Return two samples (2, *input_shape), to capture a model with."""

@@ -9,6 +9,7 @@ import numpy as np
 from edgedistill.data.inputs import model_inputs
 from edgedistill.errors import UnsupportedError
 from edgedistill.evaluate.executor import Execution
+from edgedistill.evaluate.judges import ClassJudge
 from edgedistill.run.steps.rungs import rung
 from edgedistill.targets.folder import open_artifact
 from edgedistill.targets.registry import target_named
@@ -34,6 +35,12 @@ def accuracy_of_artifact(folder: Path, samples: Samples) -> Rung:
         UnsupportedError: its target has no executor on this workstation.
     """
     artifact, manifest = open_artifact(folder)
+    if manifest.get("task", "classification") != "classification":
+        raise UnsupportedError(
+            f"artifact '{folder}'",
+            found=f"its task is {manifest['task']}",
+            wanted="a classifier: embeddings are measured against their teacher, in a run",
+        )
     executors = target_named(artifact.target).executors(artifact)
     executor = next((item for item in executors if item.execution is Execution.HOST), None)
     if executor is None:
@@ -44,4 +51,5 @@ def accuracy_of_artifact(folder: Path, samples: Samples) -> Rung:
     ]
     size = (folder / artifact.model).stat().st_size
     title = f"{artifact.target}/{artifact.profile}"
-    return rung("artifact", executor, np.concatenate(parts), samples.labels, target=title, size_bytes=size)
+    judge = ClassJudge(samples.labels, "accuracy" if samples.gold else "agreement with the teacher")
+    return rung("artifact", executor, np.concatenate(parts), judge, target=title, size_bytes=size)

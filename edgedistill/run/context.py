@@ -9,27 +9,32 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from edgedistill.cache import cache_folder
 from edgedistill.data.sources import load
+from edgedistill.data.tokenizers import tokenizer_of
 from edgedistill.data.views import transfer_set
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.teacher_cache import SoftTargets, teach
 from edgedistill.errors import ModelError
-from edgedistill.evaluate.metrics import accuracy
+from edgedistill.evaluate.judges import ClassJudge, EmbeddingJudge
 from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.models.loading import check_outputs, load_model
-from edgedistill.models.origins import FAMILIES
+from edgedistill.models.origins import FAMILIES, RECORDED
+from edgedistill.recipe import Task
+from edgedistill.run.teacher_views import seen_by_teacher, text_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import nn
 
+    from edgedistill.data.tokenizers import Tokenizer
     from edgedistill.data.transfer_set import Inputs, Samples, TransferSet
     from edgedistill.evaluate.executor import Executor
+    from edgedistill.evaluate.judges import Judge
     from edgedistill.progress import Progress
     from edgedistill.recipe import Model, Recipe
     from edgedistill.run.directory import RunDirectory
@@ -70,13 +75,54 @@ class Context:
     def transfer_set(self) -> TransferSet:
         """The samples to learn from, in their views."""
         data = self.recipe.data
-        return transfer_set(self.train, data.preprocessing, data.views, self.recipe.seed)
+        return transfer_set(self.train, data.preprocessing, data.views, self.recipe.seed, tokenizer=self.tokenizer)
 
     @cached_property
     def evaluation_set(self) -> TransferSet:
         """The samples to evaluate on; only `plain` is asked of it."""
         data = self.recipe.data
-        return transfer_set(self.test, data.preprocessing, type(data.views)(count=1), self.recipe.seed)
+        return transfer_set(
+            self.test, data.preprocessing, type(data.views)(count=1), self.recipe.seed, tokenizer=self.tokenizer
+        )
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer | None:
+        """The student's tokenizer, of data that are texts."""
+        preprocessing = self.recipe.data.preprocessing
+        if preprocessing.kind != "text":
+            return None
+        return tokenizer_of(preprocessing, self.recipe_folder, texts=self.train.raw.tolist())
+
+    @cached_property
+    def teacher_train(self) -> TransferSet:
+        """The samples to learn from, in their views, as the teacher sees them."""
+        return seen_by_teacher(self.recipe, self.recipe_folder, self.train, self.transfer_set)
+
+    @cached_property
+    def teacher_test(self) -> TransferSet:
+        """The samples to evaluate on, as the teacher sees them."""
+        return seen_by_teacher(self.recipe, self.recipe_folder, self.test, self.evaluation_set)
+
+    @cached_property
+    def teacher_outputs(self) -> NDArray[np.float32]:
+        """The teacher's outputs (n, ...), float32, on the evaluation set: step `teach` writes them."""
+        path = self.directory.folder / TEACHER_OUTPUTS
+        if path.is_file():
+            found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+            return found
+        return self.outputs(ModuleExecutor(self.teacher), seen=self.teacher_test)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What outputs on the evaluation set are measured by."""
+        if self.recipe.task is Task.EMBEDDING:
+            return EmbeddingJudge(self.teacher_outputs)
+        return ClassJudge(self.test.labels, "accuracy" if self.test.gold else "agreement with the teacher")
+
+    @property
+    def output_count(self) -> int:
+        """Outputs of the student: one per class, or the width of the teacher's embedding."""
+        return self.teacher_outputs.shape[1] if self.recipe.task is Task.EMBEDDING else len(self.train.classes)
 
     @cached_property
     def teacher(self) -> nn.Module:
@@ -86,15 +132,18 @@ class Context:
             ModelError: it is one of our families without weights, and an untrained teacher teaches nothing.
         """
         chosen = self.recipe.teacher
+        if chosen.source == RECORDED:
+            return nn.Identity().eval()
         if chosen.source in FAMILIES and chosen.weights is None:
             raise ModelError(
                 f"teacher '{chosen.source}'", found="no weights", wanted="a trained one", fix="name `teacher.weights`"
             )
-        return self._seeded_model(chosen, role="teacher").eval()
+        count = None if self.recipe.task is Task.EMBEDDING else len(self.train.classes)
+        return self._seeded_model(chosen, self.teacher_train, count, role="teacher").eval()
 
     def new_student(self) -> nn.Module:
         """Return the student as it is before training: the same at every call."""
-        return self._seeded_model(self.recipe.student, role="student")
+        return self._seeded_model(self.recipe.student, self.transfer_set, self.output_count, role="student")
 
     def trained_student(self) -> nn.Module:
         """Return the distilled student of this run."""
@@ -110,8 +159,8 @@ class Context:
         epochs = max(recipe.distill.epochs, recipe.quantize.finetune.epochs)
         return teach(
             self.teacher,
-            self.transfer_set,
-            key=self.keys.soft_targets(self.transfer_set.fingerprint),
+            self.teacher_train,
+            key=self.keys.soft_targets(self.teacher_train.fingerprint),
             folder=cache_folder(recipe.cache.folder) / "soft-targets",
             views_needed=views_used(epochs, self.transfer_set.view_count),
             layers=[hint.teacher for hint in recipe.distill.hints],
@@ -119,19 +168,21 @@ class Context:
             progress=self.progress,
         )
 
-    def outputs(self, executor: Executor, *, samples: int | None = None) -> NDArray[np.float32]:
-        """Return an executor's outputs (n, classes) on the evaluation set, or its first samples."""
+    def outputs(
+        self, executor: Executor, *, samples: int | None = None, seen: TransferSet | None = None
+    ) -> NDArray[np.float32]:
+        """Return an executor's outputs (n, ...) on the evaluation set, or its first samples, as the student sees it."""
         count = len(self.test) if samples is None else min(samples, len(self.test))
-        return np.concatenate([executor.run(inputs) for inputs in self._inputs(count)])
+        return np.concatenate([executor.run(inputs) for inputs in self._inputs(count, seen or self.evaluation_set)])
 
-    def test_accuracy(self, model: nn.Module) -> float:
-        """Return the accuracy of a module on the evaluation set."""
-        return accuracy(self.outputs(ModuleExecutor(copy.copy(model))), self.test.labels)
+    def test_score(self, model: nn.Module) -> float:
+        """Return the task's metric of a module on the evaluation set."""
+        return self.judge.score(self.outputs(ModuleExecutor(copy.copy(model))))
 
-    def _inputs(self, count: int) -> Iterator[Inputs]:
-        rows = max(1, CHUNK_BYTES // (4 * int(np.prod(self.recipe.data.preprocessing.input_shape))))
+    def _inputs(self, count: int, seen: TransferSet) -> Iterator[Inputs]:
+        rows = max(1, CHUNK_BYTES // (4 * int(np.prod(seen.preprocessing.input_shape))))
         for start in range(0, count, rows):
-            yield self.evaluation_set.plain(np.arange(start, min(start + rows, count))).inputs
+            yield seen.plain(np.arange(start, min(start + rows, count))).inputs
 
     def _samples(self, split: Literal["train", "test"]) -> Samples:
         data = self.recipe.data
@@ -141,25 +192,30 @@ class Context:
             preprocessing=data.preprocessing,
             classes=data.classes,
             recipe_folder=self.recipe_folder,
+            labelled=self.recipe.task is Task.CLASSIFICATION,
             progress=self.progress,
         )
 
-    def _seeded_model(self, model: Model, *, role: str) -> nn.Module:
+    def _seeded_model(self, model: Model, seen: TransferSet, outputs: int | None, *, role: str) -> nn.Module:
         """Load a model; what a factory leaves random is random by the recipe's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self.recipe.seed, role))
-            return self._model(model)
+            return self._model(model, seen, outputs)
 
-    def _model(self, model: Model) -> nn.Module:
-        preprocessing = self.recipe.data.preprocessing
+    def _model(self, model: Model, seen: TransferSet, outputs: int | None) -> nn.Module:
+        preprocessing = seen.preprocessing
         module = load_model(
             model,
-            classes=len(self.train.classes),
+            classes=outputs or 0,
             channels=preprocessing.input_shape[0],
             recipe_folder=self.recipe_folder,
+            texts=text_inputs(seen),
         )
-        check_outputs(module, preprocessing.input_shape, len(self.train.classes))
+        if outputs is not None:
+            dtype = getattr(torch, preprocessing.input_dtype)
+            check_outputs(module, preprocessing.input_shape, outputs, dtype=dtype)
         return module
 
 
+TEACHER_OUTPUTS = "teacher/evaluation.npy"
 STUDENT = "student/student.safetensors"

@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from edgedistill.data import sources
+from edgedistill.data import sources, tokenizers
 from edgedistill.distill.cache_files import soft_targets_key
 from edgedistill.models import fingerprints
 from edgedistill.run.directory import key_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgedistill.recipe import Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
-VERSIONS = {"teach": 1, "distill": 1, "baseline": 1, "quantize": 2, "build": 1, "verify": 1, "bench": 1}
+VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 2, "build": 1, "verify": 1, "bench": 1}
 TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline"}
 
 
@@ -117,12 +117,16 @@ class Keys:
     @cached_property
     def _data(self) -> object:
         data = self.recipe.data
-        return {
+        found = {
             "source": sources.fingerprint(data.source, self.recipe_folder),
             "preprocessing": data.preprocessing.model_dump(mode="json"),
             "views": data.views.model_dump(mode="json"),
             "classes": data.classes,
+            "task": str(self.recipe.task),
         }
+        if data.preprocessing.kind == "text":
+            found["tokenizer"] = tokenizers.fingerprint(data.preprocessing, self.recipe_folder)
+        return found
 
     @cached_property
     def _teacher(self) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.data.inputs import model_inputs
+from edgedistill.data.tokenizers import ASSET
+from edgedistill.data.tokens import tokenizer_from_text
 from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
 from edgedistill.quantize.program import Arithmetic
@@ -64,6 +66,8 @@ def _manifest(
     target: str,
 ) -> dict[str, object]:
     spec = program.spec
+    tokenizer = package.assets.get(ASSET)
+    engine = "" if tokenizer is None else tokenizer_from_text(tokenizer.decode()).engine
     return {
         "name": package.name,
         "target": target,
@@ -78,8 +82,10 @@ def _manifest(
             "dtype": "float32",
             "step": output_step(outputs),
         },
+        "task": package.task,
         "classes": list(package.classes),
         "preprocessing": package.preprocessing.model_dump(mode="json"),
+        "needs": ["numpy", "onnxruntime", *(["tokenizers"] if engine == "tokenizers" else [])],
         "session_options": {},
         "session_options_by_machine": OPTIONS_BY_MACHINE,
         "quantization": {

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from edgedistill.errors import GateError
+from edgedistill.data.tokenizers import ASSET
+from edgedistill.errors import GateError, UnsupportedError
 from edgedistill.export.onnx_writer import onnx_from_module
+from edgedistill.models.loading import example_inputs
 from edgedistill.quantize.program import load_program
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.quantize import program_folder
@@ -39,7 +41,9 @@ def build(context: Context, choice: TargetChoice) -> Outcome:
     if broken:
         raise GateError(f"rule {broken[0].rule}, {broken[0].node}", found=broken[0].message, fix=broken[0].fix)
     folder = artifact_folder(context, choice)
-    artifact = target.build(program, profile, package=_package(context), into=folder)
+    package = _package(context)
+    artifact = target.build(program, profile, package=package, into=folder)
+    _require_assets(artifact, package)
     fp32 = _fp32_model(context)
     stored, read = program.tensors(), target.read_back(artifact)
     record = ArtifactRecord(
@@ -61,6 +65,22 @@ def build(context: Context, choice: TargetChoice) -> Outcome:
     )
 
 
+def _require_assets(artifact: Artifact, package: Package) -> None:
+    """Check that the target packs what the preprocessing needs: not every target knows texts.
+
+    Raises:
+        UnsupportedError: a file is not in the artifact.
+    """
+    packed = {file.path for file in artifact.files}
+    missing = sorted(package.assets.keys() - packed)
+    if missing:
+        raise UnsupportedError(
+            f"target '{artifact.target}'",
+            found=f"its artifact leaves out '{missing[0]}', so that the device could not prepare its inputs",
+            wanted="a target that packs a tokenizer, such as arm-onnxruntime",
+        )
+
+
 def artifact_folder(context: Context, choice: TargetChoice) -> Path:
     """Return where an artifact is built."""
     return context.directory.folder / "artifacts" / f"{choice.target}-{choice.profile}"
@@ -71,19 +91,26 @@ def _paths(artifact: Artifact) -> list[Path]:
 
 
 def _package(context: Context) -> Package:
-    """Take the golden samples evenly from the evaluation set."""
+    """Take the golden samples evenly from the evaluation set, and the tokenizer where the samples are texts."""
+    preprocessing, assets = context.recipe.data.preprocessing, {}
+    if context.tokenizer is not None and preprocessing.kind == "text":
+        preprocessing = preprocessing.model_copy(update={"tokenizer": ASSET, "vocabulary": None})
+        assets = {ASSET: context.tokenizer.text.encode()}
     chosen = np.linspace(0, len(context.test) - 1, min(GOLDEN_SAMPLES, len(context.test))).round().astype(int)
     return Package(
         name=context.recipe.name,
         classes=context.test.classes,
-        preprocessing=context.recipe.data.preprocessing,
+        preprocessing=preprocessing,
+        task=str(context.recipe.task),
+        assets=assets,
         golden_raw=np.ascontiguousarray(context.test.raw[chosen]),
     )
 
 
 def _fp32_model(context: Context) -> Path:
     path = context.directory.folder / FP32_MODEL
-    example = torch.zeros(2, *context.recipe.data.preprocessing.input_shape)
+    preprocessing = context.recipe.data.preprocessing
+    example = example_inputs(preprocessing.input_shape, getattr(torch, preprocessing.input_dtype))
     onnx_from_module(context.trained_student(), example, path)
     return path
 

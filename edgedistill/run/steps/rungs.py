@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedistill.evaluate.executor import Execution
-from edgedistill.evaluate.metrics import accuracy, confusion_matrix
+from edgedistill.evaluate.judges import UNKNOWN, ClassJudge
+from edgedistill.evaluate.metrics import confusion_matrix
 from edgedistill.run.summary import Confusion, Curve, CurvePoint, Rung
 
 if TYPE_CHECKING:
@@ -14,25 +15,27 @@ if TYPE_CHECKING:
 
     from edgedistill.distill.history import History
     from edgedistill.evaluate.executor import Executor
+    from edgedistill.evaluate.judges import Judge
 
 
 def rung(
     stage: str,
     executor: Executor,
     outputs: NDArray[np.float32],
-    labels: NDArray[np.int64],
+    judge: Judge,
     *,
     target: str | None = None,
     parameters: int | None = None,
     size_bytes: int | None = None,
     note: str = "",
 ) -> Rung:
-    """Return the rung of outputs (n, classes) for the first n labels."""
+    """Return the rung of outputs (n, ...) of the evaluation set's first n samples."""
     return Rung(
         stage=stage,
         target=target,
-        value=accuracy(outputs, labels[: len(outputs)]),
-        n=len(outputs),
+        metric=judge.metric,
+        value=judge.score(outputs),
+        n=judge.count(len(outputs)),
         execution=executor.execution,
         executor=executor.label,
         parameters=parameters,
@@ -46,10 +49,14 @@ def rung_not_run(stage: str, *, target: str, executor: str, note: str) -> Rung:
     return Rung(stage=stage, target=target, value=None, n=0, execution=Execution.NOT_RUN, executor=executor, note=note)
 
 
-def confusion(stage: str, outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> Confusion:
-    """Return the confusion matrix of outputs (n, classes)."""
-    counts = confusion_matrix(outputs, labels[: len(outputs)])
-    return Confusion(stage=stage, counts=tuple(tuple(row) for row in counts.tolist()))
+def confusions(stage: str, outputs: NDArray[np.float32], judge: Judge) -> list[Confusion]:
+    """Return the confusion matrix of outputs (n, classes); none of a task without classes."""
+    if not isinstance(judge, ClassJudge):
+        return []
+    labels = judge.labels[: len(outputs)]
+    known = labels != UNKNOWN
+    counts = confusion_matrix(outputs[known], labels[known])
+    return [Confusion(stage=stage, counts=tuple(tuple(row) for row in counts.tolist()))]
 
 
 def curve(name: str, history: History) -> Curve:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedistill.distill.student import distill as distill_student
-from edgedistill.distill.student import save_student, train_alone
+from edgedistill.distill.student import distill_embeddings, save_student, train_alone
 from edgedistill.evaluate.torch_executors import ModuleExecutor
+from edgedistill.recipe import Task
 from edgedistill.run.context import STUDENT
 from edgedistill.run.steps.outcome import Outcome
-from edgedistill.run.steps.rungs import confusion, curve, rung
+from edgedistill.run.steps.rungs import confusions, curve, rung
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +25,8 @@ def distill(context: Context) -> Outcome:
     """Train the student from the teacher's outputs."""
     key = context.keys.distill
     student = context.new_student()
-    history = distill_student(
+    learn = distill_embeddings if context.recipe.task is Task.EMBEDDING else distill_student
+    history = learn(
         student,
         context.transfer_set,
         context.soft_targets(),
@@ -32,7 +34,7 @@ def distill(context: Context) -> Outcome:
         seed=context.recipe.seed,
         key=key,
         checkpoint=context.directory.work_folder("distill") / "checkpoint",
-        evaluate=context.test_accuracy,
+        evaluate=context.test_score,
         progress=context.progress,
     )
     return _outcome(context, student, history, stage="student", path=STUDENT)
@@ -48,7 +50,7 @@ def baseline(context: Context) -> Outcome:
         seed=context.recipe.seed,
         key=context.keys.baseline,
         checkpoint=context.directory.work_folder("baseline") / "checkpoint",
-        evaluate=context.test_accuracy,
+        evaluate=context.test_score,
         progress=context.progress,
     )
     return _outcome(context, student, history, stage="student-alone", path=ALONE)
@@ -59,12 +61,12 @@ def _outcome(context: Context, student: nn.Module, history: History, *, stage: s
     save_student(student, file)
     executor = ModuleExecutor(student)
     outputs = context.outputs(executor)
-    labels = context.test.labels
+    judge = context.judge
     parameters = sum(parameter.numel() for parameter in student.parameters())
-    reached = rung(stage, executor, outputs, labels, parameters=parameters, size_bytes=file.stat().st_size)
+    reached = rung(stage, executor, outputs, judge, parameters=parameters, size_bytes=file.stat().st_size)
     result = {
         "rungs": [reached.model_dump(mode="json")],
         "curves": [curve(stage, history).model_dump(mode="json")],
-        "confusion": [confusion(stage, outputs, labels).model_dump(mode="json")],
+        "confusion": [item.model_dump(mode="json") for item in confusions(stage, outputs, judge)],
     }
     return Outcome(result, [file])

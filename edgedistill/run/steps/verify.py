@@ -14,7 +14,7 @@ from edgedistill.recipe import Emulate
 from edgedistill.run.steps.build import artifact_folder
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.quantize import program_folder
-from edgedistill.run.steps.rungs import confusion, rung, rung_not_run
+from edgedistill.run.steps.rungs import confusions, rung, rung_not_run
 from edgedistill.run.summary import ParityRecord
 from edgedistill.targets.folder import open_artifact
 from edgedistill.targets.registry import target_named
@@ -73,9 +73,9 @@ class _Proof:
             if outputs is None:
                 self._not_run(before, executor, reason)
                 continue
-            labels = self.context.test.labels
-            self.rungs.append(rung("artifact", executor, outputs, labels, target=self.title, size_bytes=size))
-            self.confusion.append(confusion(f"artifact {executor.name}", outputs, labels))
+            judge = self.context.judge
+            self.rungs.append(rung("artifact", executor, outputs, judge, target=self.title, size_bytes=size))
+            self.confusion.extend(confusions(f"artifact {executor.name}", outputs, judge))
             self._compare(before, reference, executor, outputs)
             before, reference = executor, outputs
 
@@ -98,7 +98,7 @@ class _Proof:
         outputs: NDArray[np.float32],
     ) -> None:
         settings = self.context.recipe.verify
-        found = parity(reference, outputs, max_steps=settings.max_steps)
+        found = parity(reference, outputs, max_steps=settings.max_steps, answers=self.context.judge.answers)
         agrees = found.top1_agreement >= settings.min_top1_agreement
         note = "" if found.first_sample is None else f"first differing sample: {found.first_sample}"
         self.parity.append(

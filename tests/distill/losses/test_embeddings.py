@@ -1,0 +1,35 @@
+import math
+
+import pytest
+import torch
+
+from edgedistill.distill.losses.embeddings import embedding_loss
+from edgedistill.errors import ShapeError
+
+
+def test_closed_form() -> None:
+    student = torch.tensor([[1.0, 0.0], [3.0, 4.0], [-2.0, 0.0]], dtype=torch.float64)
+    teacher = torch.tensor([[5.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+    expected = torch.tensor((0 + (1 - 0.8) + 2) / 3, dtype=torch.float64)
+    torch.testing.assert_close(embedding_loss(student, teacher), expected, rtol=1e-12, atol=0)
+
+
+def test_is_half_the_squared_distance_of_unit_vectors() -> None:
+    student, teacher = torch.randn(2, 7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    unit = [values / values.norm(dim=1, keepdim=True) for values in (student, teacher)]
+    expected = (unit[0] - unit[1]).square().sum(1).mean() / 2
+    torch.testing.assert_close(embedding_loss(student, teacher), expected, rtol=1e-12, atol=0)
+
+
+def test_gradient_flows_into_the_student_alone() -> None:
+    student, teacher = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True).unbind(0)
+    student, teacher = student.detach().requires_grad_(), teacher.detach().requires_grad_()
+    assert torch.autograd.gradcheck(lambda values: embedding_loss(values, teacher), student)
+    torch.autograd.backward(embedding_loss(student, teacher))
+    assert teacher.grad is None
+    assert math.isfinite(float(student.grad.norm()))  # type: ignore[union-attr] # it has one
+
+
+def test_other_shapes_are_refused() -> None:
+    with pytest.raises(ShapeError):
+        embedding_loss(torch.zeros(2, 3), torch.zeros(2, 4))
