@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgedistill.quantize.program import QuantizedProgram
 
 __all__ = [
+    "About",
     "Artifact",
     "ArtifactFile",
     "DeviceProfile",
@@ -85,6 +86,23 @@ class QuantizedTensor:
 
 
 @dataclass(frozen=True)
+class About:
+    """What a model's file says of its origin, where its format has a place for it.
+
+    Args:
+        author: who made it.
+        license: under which terms it may be used.
+        version: the author's own.
+        description: one line.
+    """
+
+    author: str = ""
+    license: str = ""
+    version: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
 class Package:
     """What an artifact carries besides the model.
 
@@ -95,6 +113,7 @@ class Package:
         golden_raw: (n, *raw_shape) raw samples that the runner checks itself with.
         assets: content of the files that the preprocessing names, by name: a tokenizer.
         task: what the outputs are: "classification", or "embedding", which has no classes.
+        about: what the model's file says of its origin.
     """
 
     name: str
@@ -103,6 +122,7 @@ class Package:
     golden_raw: Raw
     assets: Mapping[str, bytes] = field(default_factory=dict)
     task: str = "classification"
+    about: About = field(default_factory=About)
 
 
 @dataclass(frozen=True)
@@ -122,7 +142,7 @@ class Artifact:
         folder: where it is.
         target: name of the target that built it.
         profile: name of the device profile.
-        model: path of the model file inside the folder.
+        model: path of the model inside the folder: a file, or a folder where the format is one (`.mlpackage`).
         files: every file, hashed.
         notes: what a reader of the report should know.
     """

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgedistill.errors import UnsafeFileError
 from edgedistill.targets.base import Artifact, ArtifactFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MANIFEST = "manifest.json"
 SCHEMA = "edgedistill.artifact/1"
@@ -57,7 +60,7 @@ def open_artifact(folder: Path) -> tuple[Artifact, dict[str, Any]]:
         raise UnsafeFileError(thing, found=f"schema {manifest.get('schema')!r}", wanted=SCHEMA)
     files = tuple(_checked(folder, name, entry, thing) for name, entry in sorted(manifest["files"].items()))
     model = manifest["model"]
-    if model not in manifest["files"]:
+    if not _parts(model, manifest["files"]):
         raise UnsafeFileError(thing, found=f"a model {model!r} that the manifest does not hash")
     artifact = Artifact(
         folder=folder,
@@ -68,6 +71,16 @@ def open_artifact(folder: Path) -> tuple[Artifact, dict[str, Any]]:
         notes=tuple(manifest.get("notes", ())),
     )
     return artifact, manifest
+
+
+def model_bytes(artifact: Artifact) -> int:
+    """Return the size of the model: of its file, or of all files of its folder."""
+    return sum(file.size_bytes for file in artifact.files if _parts(artifact.model, [file.path]))
+
+
+def _parts(model: str, names: Iterable[str]) -> list[str]:
+    """Return the files that a model consists of."""
+    return [name for name in names if name == model or name.startswith(f"{model}/")]
 
 
 def _checked(folder: Path, name: str, entry: dict[str, Any], thing: str) -> ArtifactFile:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,3 +42,27 @@ class Executor(Protocol):
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return outputs (n, classes), float32, of preprocessed inputs (n, *input_shape)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far the outputs of an executor may be from those of the one before it.
+
+    Args:
+        max_steps: output steps within which two values count as equal.
+        min_within_steps: least share of outputs within `max_steps`.
+        min_top1_agreement: least share of samples with the same class.
+    """
+
+    max_steps: float
+    min_within_steps: float
+    min_top1_agreement: float
+
+
+@runtime_checkable
+class StatesLimits(Protocol):
+    """An executor whose arithmetic is another than the program's (fp16), and which says how far that may lead."""
+
+    @property
+    def limits(self) -> Limits:
+        """Used in place of the recipe's."""

@@ -186,7 +186,10 @@ def _last_rung(summary: Summary, artifact: ArtifactRecord | None) -> Rung | None
 def _size(artifact: ArtifactRecord | None) -> Headline:
     if artifact is None:
         return Headline("Size", "not built", "There is no artifact.")
-    found = next((file.size_bytes for file in artifact.files if file.path == artifact.model), None)
+    # a model is a file, or a folder (`.mlpackage`)
+    inside = f"{artifact.model}/"
+    parts = [file for file in artifact.files if file.path == artifact.model or file.path.startswith(inside)]
+    found = sum(file.size_bytes for file in parts)
     if not found:
         return Headline("Size", "unknown", f"The artifact does not list {artifact.model}.")
     figure = f"{size(artifact.fp32_bytes)} \N{RIGHTWARDS ARROW} {size(found)}"

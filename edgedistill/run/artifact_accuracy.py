@@ -11,7 +11,7 @@ from edgedistill.errors import UnsupportedError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.evaluate.judges import ClassJudge
 from edgedistill.run.steps.rungs import rung
-from edgedistill.targets.folder import open_artifact
+from edgedistill.targets.folder import model_bytes, open_artifact
 from edgedistill.targets.registry import target_named
 
 if TYPE_CHECKING:
@@ -42,14 +42,15 @@ def accuracy_of_artifact(folder: Path, samples: Samples) -> Rung:
             wanted="a classifier: embeddings are measured against their teacher, in a run",
         )
     executors = target_named(artifact.target).executors(artifact)
-    executor = next((item for item in executors if item.execution is Execution.HOST), None)
+    here = [item for item in executors if item.execution in (Execution.HOST, Execution.INTERPRETED)]
+    executor = next(iter(sorted(here, key=lambda item: item.execution is not Execution.HOST)), None)
     if executor is None:
         raise UnsupportedError(f"artifact '{folder}'", found=f"target '{artifact.target}' runs on its device only")
     parts = [
         executor.run(model_inputs(samples.raw[start : start + CHUNK], manifest["preprocessing"], folder))
         for start in range(0, len(samples), CHUNK)
     ]
-    size = (folder / artifact.model).stat().st_size
+    size = model_bytes(artifact)
     title = f"{artifact.target}/{artifact.profile}"
     judge = ClassJudge(samples.labels, "accuracy" if samples.gold else "agreement with the teacher")
     return rung("artifact", executor, np.concatenate(parts), judge, target=title, size_bytes=size)

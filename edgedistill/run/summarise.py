@@ -105,7 +105,7 @@ def _gates(
 
 
 def _parity_gate(recipe: Recipe, pair: ParityRecord) -> GateRecord:
-    settings = recipe.verify
+    settings = pair.limits or recipe.verify
     found = (
         pair.note
         if pair.passed is None

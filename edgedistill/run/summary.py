@@ -69,6 +69,17 @@ class ArtifactRecord(Record):
     """Those that equal the program's bit for bit."""
 
 
+class ParityLimits(Record):
+    """What a gate of agreement wants, where an executor's arithmetic is another than the program's."""
+
+    max_steps: float
+    """Output steps within which two values count as equal."""
+    min_within_steps: float
+    """Least share of outputs within them."""
+    min_top1_agreement: float
+    """Least share of samples with the same class."""
+
+
 class ParityRecord(Record):
     """How far two executors of the same model agree."""
 
@@ -89,13 +100,15 @@ class ParityRecord(Record):
     identical_outputs: float | None
     """Share of output values with identical bits."""
     within_one_step: float | None
-    """Share of output values within the recipe's `max_steps` output steps."""
+    """Share of output values within `max_steps` output steps."""
     largest_steps: float | None
     """Largest difference in output steps."""
     step: float
     """One output step: the reference outputs' range divided by 255."""
     passed: bool | None
     """Whether the gate passed; none when not run."""
+    limits: ParityLimits | None = None
+    """What the gate wants; none stands for the recipe's."""
     note: str = ""
 
 

@@ -124,7 +124,8 @@ def test_init_list(edgedistill: Call, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "residual" in listed["teacher.source, student.source"]
     assert "builtin:fashion-mnist-residual24" in listed["teacher.weights, student.weights"]
     assert "arm-onnxruntime/raspberry-pi-5" in listed["targets"]
-    assert len(edgedistill("init", "--list").stdout.splitlines()) == len(listed)
+    lines = edgedistill("init", "--list").stdout.splitlines()  # a long one may be wrapped
+    assert [line.partition(":")[0] for line in lines if line.partition(":")[0] in listed] == list(listed)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +148,7 @@ def test_schema(edgedistill: Call) -> None:
 
 def test_targets_lists_ours(edgedistill: Call) -> None:
     listed = edgedistill("targets", "--json").document()
-    assert {"arm-onnxruntime"} == {entry["target"] for entry in listed}
+    assert {"arm-onnxruntime", "phone-coreml"} <= {entry["target"] for entry in listed}
     lines = edgedistill("targets").stdout.splitlines()
     assert len(lines) == 1 + len(listed)
     assert lines[0].split() == ["target", "profile", "device"]

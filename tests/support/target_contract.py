@@ -12,7 +12,7 @@ from small_models import images, program_of, residual, separable
 
 from edgedistill.data.preprocessing import ImagePreprocessing
 from edgedistill.errors import UnsafeFileError, UnsupportedError
-from edgedistill.evaluate.executor import Execution
+from edgedistill.evaluate.executor import Execution, StatesLimits
 from edgedistill.evaluate.parity import parity
 from edgedistill.targets.base import Package, profile_named
 from edgedistill.targets.folder import open_artifact
@@ -136,7 +136,8 @@ class TargetContract:
         executors = [item for item in target.executors(artifact) if item.execution is not Execution.EMULATED]
         assert executors
         for executor in executors:
-            found = parity(program.run(inputs), executor.run(inputs), max_steps=1.0)
+            allowed = executor.limits.max_steps if isinstance(executor, StatesLimits) else 1.0
+            found = parity(program.run(inputs), executor.run(inputs), max_steps=allowed)
             assert found.top1_agreement == 1
             assert found.within_steps == 1
             assert executor.label

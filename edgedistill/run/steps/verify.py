@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edgedistill.errors import DependencyError, DeviceError, UnsupportedError
-from edgedistill.evaluate.executor import Execution
+from edgedistill.evaluate.executor import Execution, Limits, StatesLimits
 from edgedistill.evaluate.parity import parity
 from edgedistill.evaluate.torch_executors import ProgramExecutor
 from edgedistill.quantize.program import load_program
@@ -15,8 +16,8 @@ from edgedistill.run.steps.build import artifact_folder
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.quantize import program_folder
 from edgedistill.run.steps.rungs import confusions, rung, rung_not_run
-from edgedistill.run.summary import ParityRecord
-from edgedistill.targets.folder import open_artifact
+from edgedistill.run.summary import ParityLimits, ParityRecord
+from edgedistill.targets.folder import model_bytes, open_artifact
 from edgedistill.targets.registry import target_named
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class _Proof:
         program = load_program(program_folder(self.context, self.context.keys.spec(self.choice)))
         before: Executor = ProgramExecutor(program)
         reference = self._outputs(before)
-        size = (artifact.folder / artifact.model).stat().st_size
+        size = model_bytes(artifact)
         for executor in target.executors(artifact):
             reason = self._reason_to_skip(executor)
             try:
@@ -97,9 +98,9 @@ class _Proof:
         executor: Executor,
         outputs: NDArray[np.float32],
     ) -> None:
-        settings = self.context.recipe.verify
-        found = parity(reference, outputs, max_steps=settings.max_steps, answers=self.context.judge.answers)
-        agrees = found.top1_agreement >= settings.min_top1_agreement
+        limits = self._limits(executor)
+        found = parity(reference, outputs, max_steps=limits.max_steps, answers=self.context.judge.answers)
+        agrees = found.top1_agreement >= limits.min_top1_agreement
         note = "" if found.first_sample is None else f"first differing sample: {found.first_sample}"
         self.parity.append(
             ParityRecord(
@@ -115,10 +116,17 @@ class _Proof:
                 within_one_step=found.within_steps,
                 largest_steps=found.largest_steps,
                 step=found.step,
-                passed=agrees and found.within_steps >= settings.min_within_steps,
+                passed=agrees and found.within_steps >= limits.min_within_steps,
+                limits=ParityLimits(**asdict(limits)) if isinstance(executor, StatesLimits) else None,
                 note=note,
             )
         )
+
+    def _limits(self, executor: Executor) -> Limits:
+        if isinstance(executor, StatesLimits):
+            return executor.limits
+        settings = self.context.recipe.verify
+        return Limits(settings.max_steps, settings.min_within_steps, settings.min_top1_agreement)
 
     def _not_run(self, before: Executor, executor: Executor, reason: str) -> None:
         self.rungs.append(rung_not_run("artifact", target=self.title, executor=executor.name, note=reason))

@@ -1,0 +1,110 @@
+import Foundation
+
+/// How the golden samples came out on this device.
+public struct SelfTest: Codable, Equatable, Sendable {
+    public let samples: Int
+    /// Largest difference of an output, in output steps.
+    public let largestSteps: Float
+    /// What the artifact allows.
+    public let maxSteps: Float
+    /// Share of outputs with identical bits.
+    public let identicalOutputs: Float
+    /// Samples that were given another class.
+    public let changedClasses: Int
+
+    public var passed: Bool {
+        changedClasses == 0 && largestSteps <= maxSteps + 1e-3
+    }
+}
+
+/// Samples with the outputs that the workstation computed.
+public struct GoldenSamples: Sendable {
+    public let card: ModelCard
+    private let inputs: Data
+    private let outputs: [Float]
+
+    public init(_ card: ModelCard) throws {
+        self.card = card
+        inputs = try Resources.data("golden-inputs", "bin")
+        outputs = Self.floats(try Resources.data("golden-outputs", "bin"))
+        let width = card.preprocessing.kind == .image ? 1 : 4
+        guard inputs.count == card.golden.n * card.sampleCount * width,
+            outputs.count == card.golden.n * card.classes.count
+        else {
+            throw ModelError.notWhatWasBuilt("golden samples")
+        }
+    }
+
+    public var count: Int { card.golden.n }
+
+    /// Outputs of one sample.
+    public func expected(_ index: Int) -> [Float] {
+        Array(outputs[(index * card.classes.count)..<((index + 1) * card.classes.count)])
+    }
+
+    /// Pixels of one sample, at the model's size.
+    public func image(_ index: Int) throws -> PixelImage {
+        guard let size = card.preprocessing.size, let channels = card.preprocessing.channels else {
+            throw ModelError.wrongInput(found: "an array", wanted: "an image")
+        }
+        let bytes = [UInt8](inputs[(index * card.sampleCount)..<((index + 1) * card.sampleCount)])
+        return try PixelImage(height: size[0], width: size[1], channels: channels, bytes: bytes)
+    }
+
+    /// Numbers of one sample.
+    public func array(_ index: Int) -> [Float] {
+        Self.floats(words(index))
+    }
+
+    /// Tokens of one sample.
+    public func tokens(_ index: Int) -> [Int32] {
+        Self.bits(words(index)).map { Int32(bitPattern: $0) }
+    }
+
+    private func words(_ index: Int) -> Data {
+        let size = card.sampleCount * 4
+        return inputs.subdata(in: (index * size)..<((index + 1) * size))
+    }
+
+    /// Little-endian float32 numbers.
+    static func floats(_ data: Data) -> [Float] {
+        bits(data).map { Float(bitPattern: $0) }
+    }
+
+    private static func bits(_ data: Data) -> [UInt32] {
+        stride(from: data.startIndex, to: data.endIndex, by: 4).map { place in
+            (0..<4).reduce(UInt32(0)) { bits, byte in bits | UInt32(data[place + byte]) << UInt32(8 * byte) }
+        }
+    }
+}
+
+extension Classifier {
+    /// Checks the hash of the model, computes the golden samples, and compares the outputs.
+    ///
+    /// - Throws: `ModelError.notWhatWasBuilt` if the model is not the one that was built.
+    public func selfTest() async throws -> SelfTest {
+        guard try CompiledModel.hash(of: CompiledModel.package()) == card.modelSha256 else {
+            throw ModelError.notWhatWasBuilt("Model.mlpackage")
+        }
+        let golden = try GoldenSamples(card)
+        var largest: Float = 0
+        var identical = 0
+        var changed = 0
+        for index in 0..<golden.count {
+            let expected = golden.expected(index)
+            let found = try await prediction(from: Inputs(card).golden(golden, index))
+            for (ours, theirs) in zip(found.logits, expected) {
+                let steps = abs(ours - theirs) / card.output.step
+                largest = steps.isNaN ? .infinity : max(largest, steps)
+                identical += ours.bitPattern == theirs.bitPattern ? 1 : 0
+            }
+            changed += found.index == expected.firstIndex(of: expected.max() ?? 0) ? 0 : 1
+        }
+        return SelfTest(
+            samples: golden.count,
+            largestSteps: largest,
+            maxSteps: card.golden.maxSteps,
+            identicalOutputs: Float(identical) / Float(golden.count * card.classes.count),
+            changedClasses: changed)
+    }
+}

@@ -1,0 +1,159 @@
+"""Writes the Swift package around a model: sources from `device/swift/`, filled in, and the files they read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedistill.data.arrays import resize_image
+from edgedistill.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgedistill.targets.phone_coreml.deployment import Deployment
+
+TEMPLATES = "edgedistill.targets.phone_coreml"
+MACOS = {"17": "14", "18": "15", "26": "26"}
+PLACES = {"Sources": "Sources/{module}", "Tests": "Tests/{module}Tests", "Benchmarks": "Tests/{module}Benchmarks"}
+"""Where the sources of each folder of `device/swift/` go; a file beside them keeps its place."""
+PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+FIXTURE_SIZES = ((4, 3), (9, 11), (7, 2))
+
+
+@dataclass(frozen=True)
+class SwiftPackage:
+    """A Swift package in an artifact.
+
+    Args:
+        module: name of the package and of its library: `FashionMnistModel`.
+        artifact: folder of the artifact.
+    """
+
+    module: str
+    artifact: Path
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the package."""
+        return self.artifact / self.module
+
+    @property
+    def resources(self) -> Path:
+        """Folder of the files that the library reads."""
+        return self.folder / "Sources" / self.module / "Resources"
+
+    @property
+    def model(self) -> Path:
+        """Path of the Core ML package."""
+        return self.resources / "Model.mlpackage"
+
+    def write(
+        self,
+        card: dict[str, object],
+        *,
+        raw: NDArray[np.generic],
+        outputs: NDArray[np.float32],
+        title: str,
+        deployment: Deployment,
+    ) -> None:
+        """Write everything but the model.
+
+        Args:
+            card: what `ModelCard.swift` reads.
+            raw: golden samples as the app gives them: (n, height, width, channels) uint8 pixels at the model's size,
+                (n, *shape) float32 numbers, or (n, tokens) int32.
+            outputs: theirs, (n, classes), float32.
+            title: the device's name.
+            deployment: the oldest system.
+        """
+        self.resources.mkdir(parents=True, exist_ok=True)
+        (self.resources / "model.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", "utf-8")
+        (self.resources / "golden-inputs.bin").write_bytes(_little_endian(raw))
+        (self.resources / "golden-outputs.bin").write_bytes(_little_endian(outputs))
+        values = {
+            "module": self.module,
+            "name": str(card["name"]),
+            "title": title,
+            "version": version("edgedistill"),
+            "system": deployment.number,
+            "macos": MACOS[deployment.number],
+            "classes": str(len(card["classes"])),  # type: ignore[arg-type] # a list
+            "max_steps": f"{card['golden']['max_steps']:g}",  # type: ignore[index] # a mapping
+        }
+        _write_templates(resources.files(TEMPLATES) / "device" / "swift", self.folder, values)
+        fixture = self.folder / "Tests" / f"{self.module}Tests" / "Resources" / "resize.json"
+        fixture.parent.mkdir()
+        fixture.write_text(json.dumps(_resize_fixture()) + "\n", "utf-8")
+
+
+def module_name(name: str) -> str:
+    """Return the Swift module's name for a recipe's name: "fashion-mnist" gives "FashionMnistModel"."""
+    words = [word for word in re.split(r"[^a-zA-Z0-9]+", name) if word]
+    joined = "".join(word[0].upper() + word[1:] for word in words) + "Model"
+    return joined if joined[0].isalpha() else f"Model{joined}"
+
+
+def package_hash(package: Path) -> str:
+    """Return SHA-256 over one line per file, `<hash>  <path>`, in the order of the paths; Swift computes the same."""
+    files = sorted((path.relative_to(package).as_posix(), path) for path in package.rglob("*") if path.is_file())
+    lines = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _write_templates(source: Traversable, folder: Path, values: dict[str, str]) -> None:
+    for item in sorted(source.iterdir(), key=lambda item: item.name):
+        if item.is_dir():
+            place = PLACES[item.name].format(module=values["module"])
+            for inner in sorted(item.iterdir(), key=lambda inner: inner.name):
+                _write_template(inner, folder / place / inner.name, values)
+        else:
+            _write_template(item, folder / item.name, values)
+
+
+def _write_template(source: Traversable, path: Path, values: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(filled(source.read_text("utf-8"), values, name=source.name), "utf-8")
+
+
+def filled(text: str, values: dict[str, str], *, name: str) -> str:
+    """Return a template with every `{{placeholder}}` replaced.
+
+    Raises:
+        UnsupportedError: a placeholder has no value.
+    """
+    unknown = {key for key in PLACEHOLDER.findall(text) if key not in values}
+    if unknown:
+        raise UnsupportedError(
+            f"template '{name}'", found=f"placeholders without a value: {', '.join(sorted(unknown))}"
+        )
+    return PLACEHOLDER.sub(lambda match: values[match[1]], text)
+
+
+def _little_endian(array: NDArray[np.generic]) -> bytes:
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+
+
+def _resize_fixture() -> dict[str, object]:
+    """Return a small image and what `arrays.resize_image` makes of it: the Swift code must make the same."""
+    rows, columns, channels = np.meshgrid(np.arange(7), np.arange(5), np.arange(3), indexing="ij")
+    image = ((rows * 53 + columns * 101 + channels * 29 + rows * columns * 7) % 256).astype(np.uint8)
+    return {
+        "source": _described(image),
+        "resized": [_described(resize_image(image, height, width)) for height, width in FIXTURE_SIZES],
+    }
+
+
+def _described(image: NDArray[np.uint8]) -> dict[str, object]:
+    height, width, channels = image.shape
+    return {"height": height, "width": width, "channels": channels, "bytes": image.ravel().tolist()}

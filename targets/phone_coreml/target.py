@@ -1,0 +1,99 @@
+"""The target `phone-coreml`: an INT8 Core ML package in a Swift package, for iPhone and iPad."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from edgedistill.errors import GateError
+from edgedistill.quantize.spec import ActivationType, BiasType, Granularity, QuantSpec, ScaleFormat, Symmetry
+from edgedistill.targets.base import DeviceProfile, Severity, profiles_from_folder
+from edgedistill.targets.phone_coreml.deployment import Deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from edgedistill.evaluate.executor import Executor
+    from edgedistill.quantize.program import QuantizedProgram
+    from edgedistill.targets.base import Artifact, Issue, Package, QuantizedTensor
+
+HERE = Path(__file__).parent
+
+
+class PhoneCoreMl:
+    """INT8 on Apple's phones: uint8 asymmetric activations, int8 per-channel weights, scales and biases of fp16.
+
+    These are the numbers of `arm-onnxruntime` too, so both are built from one program.
+    """
+
+    name: ClassVar[str] = "phone-coreml"
+
+    def profiles(self) -> Mapping[str, DeviceProfile]:
+        """Return the known devices by name, each once per oldest system it can be built for."""
+        devices = profiles_from_folder(HERE / "profiles").values()
+        return {profile.name: profile for device in devices for profile in _by_deployment(device)}
+
+    def quant_spec(self, profile: DeviceProfile) -> QuantSpec:  # noqa: ARG002 - the contract's; every device wants the same
+        """Return numbers that a Core ML package holds bit for bit."""
+        return QuantSpec(
+            activation=ActivationType.UINT8,
+            symmetry=Symmetry.ASYMMETRIC,
+            weights=Granularity.PER_CHANNEL,
+            bias=BiasType.INT32,
+            scale_format=ScaleFormat.FP16,
+        )
+
+    def check(self, program: QuantizedProgram, profile: DeviceProfile) -> Sequence[Issue]:  # noqa: ARG002 - as above
+        """Return the broken rules of `rules.py`.
+
+        Raises:
+            DependencyError: coremltools is not installed.
+        """
+        from edgedistill.targets.phone_coreml.rules import broken_rules  # noqa: PLC0415 - loads torch and coremltools
+
+        return broken_rules(program)
+
+    def build(self, program: QuantizedProgram, profile: DeviceProfile, *, package: Package, into: Path) -> Artifact:
+        """Write the artifact's folder: a Swift package around the model, manifest, golden samples, labels.
+
+        Raises:
+            GateError: a rule of severity error is broken.
+            DataError: the number of classes is not the number of outputs.
+            DependencyError: coremltools is not installed.
+        """
+        from edgedistill.targets.phone_coreml.writer import write_artifact  # noqa: PLC0415 - as above
+
+        broken = [issue for issue in self.check(program, profile) if issue.severity is Severity.ERROR]
+        if broken:
+            first = broken[0]
+            raise GateError(f"rule {first.rule}, {first.node}", found=first.message, fix=first.fix)
+        shutil.rmtree(into, ignore_errors=True)
+        return write_artifact(program, profile, package=package, into=into, target=self.name)
+
+    def read_back(self, artifact: Artifact) -> Mapping[str, QuantizedTensor]:
+        """Return codes, scales and zero points by tensor name, from the saved package and its weight file."""
+        from edgedistill.targets.phone_coreml.read_back import quantized_tensors  # noqa: PLC0415 - as above
+        from edgedistill.targets.phone_coreml.saved import read_package  # noqa: PLC0415 - as above
+
+        return quantized_tensors(read_package(artifact.folder / artifact.model))
+
+    def executors(self, artifact: Artifact) -> Sequence[Executor]:
+        """Return our interpreter of the saved package, in fp32 and in emulated fp16."""
+        from edgedistill.targets.phone_coreml.executors import InterpretedPackage  # noqa: PLC0415 - as above
+        from edgedistill.targets.phone_coreml.interpreter import Precision  # noqa: PLC0415 - as above
+
+        path = artifact.folder / artifact.model
+        return [InterpretedPackage(path, precision) for precision in (Precision.FP32, Precision.FP16)]
+
+
+def _by_deployment(device: DeviceProfile) -> Iterator[DeviceProfile]:
+    for deployment in Deployment:
+        if int(deployment.number) <= int(str(device.facts["newest_system"])):
+            yield replace(
+                device,
+                name=f"{device.name}{deployment.suffix}",
+                title=f"{device.title}, iOS {deployment.number} and later",
+                facts={**device.facts, "deployment": str(deployment)},
+            )

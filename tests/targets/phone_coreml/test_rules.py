@@ -1,0 +1,103 @@
+"""Each rule: a program that breaks it."""
+
+import copy
+
+import torch
+from small_models import images, program_of, residual
+from torch import Tensor, nn
+
+from edgedistill.quantize.program import QuantizedProgram
+from edgedistill.quantize.spec import QuantSpec, ScaleFormat
+from edgedistill.targets.base import Severity
+from edgedistill.targets.phone_coreml.rules import broken_rules
+
+
+def found(program: QuantizedProgram) -> dict[str, str]:
+    return {issue.rule: issue.message for issue in broken_rules(program)}
+
+
+def changed(program: QuantizedProgram, ending: str, change: object) -> QuantizedProgram:
+    """Return the program with the first buffer of that name changed."""
+    exported = copy.deepcopy(program.exported)
+    name = next(name for name in exported.state_dict if name.endswith(ending))
+    exported.state_dict[name].copy_(change(exported.state_dict[name]))  # type: ignore[operator]
+    return QuantizedProgram(exported, program.spec)
+
+
+def test_a_plain_network_breaks_none(program: QuantizedProgram) -> None:
+    assert found(program) == {}
+
+
+def test_a_scale_below_what_fp16_holds_in_full_is_named(program: QuantizedProgram) -> None:
+    broken = changed(program, "images_scale", lambda scale: scale * 0 + 2.0**-15)
+    assert "below 2^-14" in found(broken)["COREML001"]
+
+
+def test_a_scale_that_fp16_does_not_hold_is_named() -> None:
+    program = program_of(residual(), images(16), QuantSpec(scale_format=ScaleFormat.FP32))
+    assert found(program)["COREML001"] == "a scale that fp16 does not hold"
+
+
+def test_a_bias_that_fp16_does_not_carry_is_named(program: QuantizedProgram) -> None:
+    broken = changed(program, "bias_codes", lambda codes: codes * 0 + 123_457)
+    assert "no fp16 number carries" in found(broken)["COREML002"]
+
+
+def test_a_bias_beyond_fp16_is_named(program: QuantizedProgram) -> None:
+    broken = changed(program, "bias_codes", lambda codes: codes * 0 + 2**31 - 1)
+    broken = changed(broken, "images_scale", lambda scale: scale * 0 + 64.0)
+    broken = changed(broken, "bias_scale", lambda scale: scale * 0 + 1.0)
+    assert "beyond what fp16 holds" in found(broken)["COREML002"]
+
+
+class Odd(nn.Module):
+    """Ends with an operator that Core ML does not have."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.special.i0(x).mean((2, 3))
+
+
+def test_an_operator_without_a_counterpart_is_named() -> None:
+    issues = [issue for issue in broken_rules(program_of(Odd(), images(8))) if issue.rule == "COREML005"]
+    assert issues[0].severity is Severity.ERROR
+    assert "i0" in issues[0].message
+
+
+class Pooled(nn.Module):
+    """Takes images of any width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).mean((2, 3))  # type: ignore[no-any-return]
+
+
+def test_an_axis_without_a_fixed_length_is_named() -> None:
+    dynamic = torch.export.Dim.DYNAMIC
+    exported = torch.export.export(Pooled().eval(), (images(2),), dynamic_shapes=({0: dynamic, 3: dynamic},))
+    assert "axis 3" in found(QuantizedProgram(exported, QuantSpec()))["COREML004"]
+
+
+class Folded(nn.Module):
+    """Makes a tensor of six axes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, 1, 2, 8, 2, 8).sum((1, 2, 3, 4))
+
+
+def test_six_axes_are_named() -> None:
+    assert "6 axes" in found(program_of(Folded(), images(8)))["COREML006"]
+
+
+class Long(nn.Module):
+    """Has an axis of 25,600 elements."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.repeat(1, 100, 1, 1).flatten(1)[:, :5]
+
+
+def test_a_long_axis_is_a_warning() -> None:
+    issues = {issue.rule: issue.severity for issue in broken_rules(program_of(Long(), images(8)))}
+    assert issues.get("COREML007") is Severity.WARNING
