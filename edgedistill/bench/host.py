@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 
-from edgedistill.bench.protocol import (
-    Circumstances,
-    ProcessSamples,
-    details,
-    process_samples,
-    summarise,
-    warmup_inferences,
-)
-from edgedistill.bench.worker import Job
+from edgedistill.bench.analysis import measurement_from_recording
+from edgedistill.bench.measuring import MeasuringError, clock_facts, watched
+from edgedistill.bench.reading import recording_from_document
+from edgedistill.bench.recording import ArtifactFacts, Verified
+from edgedistill.bench.sensors import device_state, sensors_of
+from edgedistill.bench.worker import Job, Model
 from edgedistill.errors import ModelError
-from edgedistill.evaluate.executor import Execution
 from edgedistill.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from edgedistill.bench.measurement import Measurement
     from edgedistill.evaluate.executor import Inputs
-    from edgedistill.run.summary import LatencyRecord
 
-PROCESS_TIMEOUT_S = 1800.0
+LOADING_TIMEOUT_S = 600.0
+RUNNER = "edgedistill.bench.host"
+SCOPE = "invoke+copies"
+"""ONNX Runtime's Python call copies the input's and the output's rows."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,15 @@ class Subject:
         name: `student-fp32` or `target/profile`.
         path: ONNX file; its first input takes (batch, ...) float32.
         session_options: session configuration entries.
+        precision: `int8`, `fp32`.
+        verified: how its golden samples agreed on this machine; none where it has none.
     """
 
     name: str
     path: Path
-    session_options: Mapping[str, str] = field(default_factory=dict)
+    session_options: dict[str, str] = field(default_factory=dict)
+    precision: str | None = None
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True)
@@ -59,51 +61,30 @@ class Plan:
     Args:
         inputs: (n, *input_shape), preprocessed; each inference takes the next row, batch 1.
         processes: fresh processes for each model, at least 1.
-        samples: inferences of each process after warm-up, at least 1.
+        samples: inferences of each process after its first, at least.
+        seconds: of inference of all processes of a model together, at least.
         threads: of the runtime.
-        into: folder for the raw samples: `NAME.samples.json`, a list for each process, and `NAME.details.json`.
-        run_folder: the run directory, which `samples_file` is relative to; none means `into`.
+        affinity: CPUs to stay on; none means wherever the system likes.
+        max_seconds: of one process, after which it ends even with fewer samples.
     """
 
     inputs: Inputs
     processes: int
     samples: int
+    seconds: float
     threads: int
-    into: Path
-    run_folder: Path | None = None
+    affinity: tuple[int, ...] | None = None
+    max_seconds: float = 1200.0
 
 
-def measure_on_host(subject: Subject, plan: Plan, *, progress: Progress = SILENT) -> LatencyRecord:
-    """Measure one model in fresh processes.
-
-    Raises:
-        ModelError: the runtime refuses the model, or does not end.
-    """
-    (record,) = _measured((subject,), plan, progress)
-    return record
-
-
-def measure_pair(
-    first: Subject, second: Subject, plan: Plan, *, progress: Progress = SILENT
-) -> tuple[LatencyRecord, LatencyRecord]:
-    """Measure two models, their processes interleaved (A B B A ...), so that a drift of the machine meets both.
+def measure_on_host(subjects: Sequence[Subject], plan: Plan, *, progress: Progress = SILENT) -> list[Measurement]:
+    """Measure models, their processes interleaved (A B B A ...), so that a drift of the machine meets all alike.
 
     Raises:
-        ModelError: as `measure_on_host`.
+        ModelError: the runtime refuses a model, or does not end.
     """
-    one, other = _measured((first, second), plan, progress)
-    return one, other
-
-
-def interleaved(subjects: Sequence[Subject], *, rounds: int) -> Iterator[Subject]:
-    """Yield every subject once a round, each round in the opposite order of the one before."""
-    for index in range(rounds):
-        yield from subjects if index % 2 == 0 else reversed(subjects)
-
-
-def _measured(subjects: Sequence[Subject], plan: Plan, progress: Progress) -> list[LatencyRecord]:
-    found: dict[str, list[ProcessSamples]] = {subject.name: [] for subject in subjects}
-    title = "measure " + " and ".join(found)
+    found: dict[str, list[dict[str, object]]] = {subject.name: [] for subject in subjects}
+    title, started = "measure " + " and ".join(found), datetime.now(UTC)
     with (
         tempfile.TemporaryDirectory() as folder,
         progress.track(title, total=plan.processes * len(subjects)) as tracker,
@@ -113,70 +94,88 @@ def _measured(subjects: Sequence[Subject], plan: Plan, progress: Progress) -> li
         for subject in interleaved(subjects, rounds=plan.processes):
             found[subject.name].append(_process(subject, plan, inputs))
             tracker.advance()
-    return [_recorded(subject, found[subject.name], plan) for subject in subjects]
+    return [_measurement(subject, found[subject.name], plan, started) for subject in subjects]
 
 
-def _process(subject: Subject, plan: Plan, inputs: Path) -> ProcessSamples:
-    job = Job(
-        model=str(subject.path.resolve()),
-        inputs=str(inputs),
-        session_options=dict(subject.session_options),
-        threads=plan.threads,
-        warmup=warmup_inferences(plan.samples),
-        samples=plan.samples,
-    )
-    path = inputs.with_name("job.json")
+def interleaved(subjects: Sequence[Subject], *, rounds: int) -> Iterator[Subject]:
+    """Yield every subject once a round, each round in the opposite order of the one before."""
+    for index in range(rounds):
+        yield from subjects if index % 2 == 0 else reversed(subjects)
+
+
+def run_job(job: Job, folder: Path, *, thing: str) -> dict[str, object]:
+    """Run one measuring process of this workstation, and return what it printed and what the sensors said.
+
+    Args:
+        job: what to measure.
+        folder: for the job's file.
+        thing: how an error calls it.
+
+    Raises:
+        ModelError: the process ends with an error, or not at all.
+    """
+    path = folder / "job.json"
     path.write_text(job.model_dump_json(), "utf-8")
     # Telemetry is on by default since ONNX Runtime 1.29, and its thread would be measured with the model.
     environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
     command = (sys.executable, "-P", "-m", "edgedistill.bench.worker", str(path))
+    timeout_s = job.max_seconds + LOADING_TIMEOUT_S
     try:
-        done = subprocess.run(  # noqa: S603 - our own program in our own Python, no shell
-            command, env=environment, capture_output=True, text=True, timeout=PROCESS_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ModelError(
-            f"latency of '{subject.name}'",
-            found=f"no answer within {PROCESS_TIMEOUT_S:.0f} s",
-            fix="ask for fewer samples",
-        ) from error
-    if done.returncode:
-        raise ModelError(
-            f"latency of '{subject.name}'",
-            found=f"its process ended with {done.returncode}: {done.stderr.strip()[-400:]}",
-        )
-    return process_samples(json.loads(done.stdout))
+        return watched(command, sensors_of(), timeout_s=timeout_s, environment=environment)
+    except MeasuringError as error:
+        raise ModelError(thing, found=str(error)) from error
 
 
-def _recorded(subject: Subject, processes: Sequence[ProcessSamples], plan: Plan) -> LatencyRecord:
-    plan.into.mkdir(parents=True, exist_ok=True)
-    slug = subject.name.replace("/", "-")
-    samples = plan.into / f"{slug}.samples.json"
-    samples.write_text(json.dumps([process.samples_ns.tolist() for process in processes]), "utf-8")
-    (plan.into / f"{slug}.details.json").write_text(json.dumps(details(processes), indent=1), "utf-8")
-    return summarise(
-        processes,
-        Circumstances(
-            model=subject.name,
-            execution=Execution.HOST,
-            label=_label(subject, plan.threads),
-            threads=plan.threads,
-            samples_file=samples.relative_to(plan.run_folder or plan.into).as_posix(),
-        ),
+def _process(subject: Subject, plan: Plan, inputs: Path) -> dict[str, object]:
+    job = Job(
+        models=(Model(path=str(subject.path.resolve()), session_options=subject.session_options),),
+        inputs=str(inputs),
+        threads=plan.threads,
+        affinity=plan.affinity,
+        min_samples=plan.samples,
+        min_seconds=plan.seconds / plan.processes,
+        max_seconds=plan.max_seconds,
     )
+    return run_job(job, inputs.parent, thing=f"latency of '{subject.name}'")
 
 
-def _label(subject: Subject, threads: int) -> str:
-    options = "".join(f", {key}={value}" for key, value in sorted(subject.session_options.items()))
-    plural = "thread" if threads == 1 else "threads"
-    return f"ONNX Runtime {onnxruntime.__version__}, {_cpu()}, {threads} {plural}{options}"
+def _measurement(subject: Subject, processes: list[dict[str, object]], plan: Plan, started: datetime) -> Measurement:
+    document = {
+        "schema": "edgedistill.bench/1",
+        "started": started.isoformat(),
+        "artifact": artifact_facts(subject).model_dump(mode="json"),
+        "runtime": {
+            "name": "onnxruntime",
+            "version": onnxruntime.__version__,
+            "provider": "CPUExecutionProvider",
+            "threads": plan.threads,
+            "options": subject.session_options,
+        },
+        # this workstation is never the device, whatever its processor is
+        "device": {**device_state("local", emulated=False), "kind": "host", "execution": "host"},
+        "workload": {"batch": 1, "input": "real", "shape": [1, *plan.inputs.shape[1:]], "scope": SCOPE},
+        "protocol": {
+            "runner": RUNNER,
+            "min_samples": plan.samples * plan.processes,
+            "min_seconds": plan.seconds,
+            "max_seconds": plan.max_seconds * plan.processes,
+            **clock_facts(),
+        },
+        "verified": None if subject.verified is None else subject.verified.model_dump(),
+        "processes": processes,
+    }
+    return measurement_from_recording(recording_from_document(document, thing=f"latency of '{subject.name}'"))
 
 
-def _cpu() -> str:
-    """Return the CPU's own name where the system gives it, else the architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+def artifact_facts(subject: Subject) -> ArtifactFacts:
+    """Return what a recording says of a model file."""
+    target, slash, profile = subject.name.partition("/")
+    return ArtifactFacts(
+        name=subject.path.stem if slash else subject.name,
+        target=target if slash else None,
+        profile=profile or None,
+        format=subject.path.suffix.lstrip(".") or "onnx",
+        precision=subject.precision,
+        model_sha256=hashlib.sha256(subject.path.read_bytes()).hexdigest(),
+        size_bytes=subject.path.stat().st_size,
+    )

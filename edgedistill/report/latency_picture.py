@@ -40,7 +40,7 @@ class Latency:
     Args:
         title: for people.
         colour: CSS class.
-        processes: milliseconds above 0, one array (samples,) float64 for each process.
+        processes: milliseconds above 0, one array (samples,) float64 for each process, from its steady state on.
         p50_ms: median.
         p50_ci95_ms: its 95 % interval.
     """

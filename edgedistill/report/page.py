@@ -1,4 +1,4 @@
-"""report.html: one page from a run directory's summary and raw latency samples, and from nothing else."""
+"""report.html: one page from a run directory's summary and the measurements it names, and from nothing else."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from edgedistill.errors import DataError
 from edgedistill.report import wording
 from edgedistill.report.confusion import MAX_CLASSES, confused_pairs, confusion_rows
 from edgedistill.report.curve_picture import draw_accuracy, draw_loss
+from edgedistill.report.device_sections import device_sections
 from edgedistill.report.ladder_picture import draw_ladder
-from edgedistill.report.latency_picture import Latency, draw_ecdf, draw_histograms
-from edgedistill.report.samples import samples_from_file
 from edgedistill.report.table import ladder_rows
 from edgedistill.report.verdict import headlines_of, state_of, verdict_of
 from edgedistill.run.summary import FILE, summary_from_file
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedistill.evaluate.executor import Execution
+    from edgedistill.report.device_sections import DeviceSection
     from edgedistill.report.drawing import Drawing
     from edgedistill.run.summary import Confusion, Summary
 
@@ -33,25 +33,23 @@ if TYPE_CHECKING:
 PAGE: Final = "report.html"
 # CSS classes of the screens on which a drawing shows, and its width in pixels there
 _LADDER_PX: Final = {"wide": 1120, "medium": 690, "narrow": 330}
-_HALF_PX: Final = {"wide": 545, "medium narrow": 330}
-_INT8_COLOURS: Final = ("c-int8", "c-other", "c-alone", "c-teacher")
 
 
 def write_report(run_folder: Path) -> Path:
-    """Write `report.html` from `summary.json` and the raw latency samples it names; return its path.
+    """Write `report.html` from `summary.json` and the measurements it names; return its path.
 
-    The same summary and samples give the same bytes. The page needs no network, no other file and no script.
+    The same summary and measurements give the same bytes. The page needs no network, no other file and no script.
 
     Raises:
-        DataError: the summary or latency samples are missing or cannot be read.
-        UnsafeFileError: a path of latency samples leaves the run directory.
+        DataError: the summary or a measurement is missing or cannot be read.
+        UnsafeFileError: a path of a measurement leaves the run directory.
     """
     summary = _summary_of(run_folder)
-    latencies = latencies_of(summary, run_folder)
+    devices = device_sections(summary, run_folder)
     path = run_folder / PAGE
     beside = path.with_suffix(".html.partial")
     with beside.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(page_from_summary(summary, latencies))
+        file.write(page_from_summary(summary, devices))
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
@@ -69,22 +67,7 @@ def _summary_of(run_folder: Path) -> Summary:
         ) from error
 
 
-def latencies_of(summary: Summary, run_folder: Path) -> tuple[Latency, ...]:
-    """Return the raw latency samples that a summary names, in its order."""
-    colours = iter(_INT8_COLOURS * len(summary.latency))
-    return tuple(
-        Latency(
-            title=wording.model_title(record.model),
-            colour="c-student" if record.model == "student-fp32" else next(colours),
-            processes=samples_from_file(run_folder, record.samples_file),
-            p50_ms=record.p50_ms,
-            p50_ci95_ms=record.p50_ci95_ms,
-        )
-        for record in summary.latency
-    )
-
-
-def page_from_summary(summary: Summary, latencies: tuple[Latency, ...]) -> str:
+def page_from_summary(summary: Summary, devices: tuple[DeviceSection, ...]) -> str:
     """Return the page as HTML. Every text of the summary is escaped."""
     return (
         _environment()
@@ -96,7 +79,7 @@ def page_from_summary(summary: Summary, latencies: tuple[Latency, ...]) -> str:
             ladder=ladder_rows(summary),
             ladder_picture=_ladder_picture(summary),
             executions=_executions(summary),
-            latency_pictures=_latency_pictures(latencies),
+            devices=devices,
             curves=[(curve, draw_loss(curve), draw_accuracy(curve)) for curve in summary.curves if curve.points],
             confusions=[
                 (names, confusion_rows(item, summary.classes), confused_pairs(item, summary.classes))
@@ -143,15 +126,6 @@ def _ladder_picture(summary: Summary) -> Picture:
     return {screens: drawing for screens, drawing in drawings.items() if drawing}
 
 
-def _latency_pictures(latencies: tuple[Latency, ...]) -> tuple[Picture, ...]:
-    if not latencies:
-        return ()
-    return tuple(
-        {screens: draw(latencies, width=width) for screens, width in _HALF_PX.items()}
-        for draw in (draw_histograms, draw_ecdf)
-    )
-
-
 def _distinct(confusions: Sequence[Confusion]) -> list[tuple[str, Confusion]]:
     """Return each different matrix once, with the names of all the stages that have it."""
     groups: dict[tuple[tuple[int, ...], ...], list[Confusion]] = {}
@@ -163,7 +137,8 @@ def _distinct(confusions: Sequence[Confusion]) -> list[tuple[str, Confusion]]:
 def _executions(summary: Summary) -> tuple[Execution, ...]:
     """Return the kinds of execution that the page shows, from the device to not run."""
     used = {rung.execution for rung in summary.ladder} | set(_compared(summary))
-    used |= {record.execution for record in summary.latency} | {item.execution for item in summary.instructions}
+    used |= {record.execution for record in summary.latency} | {item.execution for item in summary.unsteady}
+    used |= {item.execution for item in summary.instructions}
     return tuple(execution for execution in wording.BADGES if execution in used)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgedistill.recipe import Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
-VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 2, "build": 1, "verify": 1, "bench": 1}
+VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 2, "build": 2, "verify": 1, "bench": 2}
 TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline"}
 
 

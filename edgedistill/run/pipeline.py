@@ -243,9 +243,10 @@ def _summarised(
     records: dict[str, tuple[StepRecord, Literal["done", "cached"]]],
     directory: RunDirectory,
 ) -> Summary:
+    from edgedistill.run.measured import measured_on_devices  # noqa: PLC0415 - loads numpy
     from edgedistill.run.summarise import summarise  # noqa: PLC0415 - reads versions, which takes a while
 
-    summary = summarise(plan.recipe, records)
+    summary = summarise(plan.recipe, records, measured=measured_on_devices(plan.folder))
     directory.write_text(FILE, summary.model_dump_json(indent=1))
     report = next((step for step in plan.stages if step.stage is Stage.REPORT), None)
     if report is not None:

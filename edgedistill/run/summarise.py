@@ -20,6 +20,7 @@ from edgedistill.run.summary import (
     Rung,
     StageRecord,
     Summary,
+    UnsteadyRecord,
 )
 
 if TYPE_CHECKING:
@@ -34,8 +35,19 @@ RecordType = TypeVar("RecordType", bound=Record)
 State = Literal["done", "cached"]
 
 
-def summarise(recipe: Recipe, records: Mapping[str, tuple[StepRecord, State]]) -> Summary:
-    """Return the summary of a run whose steps have these records, by step name, in order."""
+def summarise(
+    recipe: Recipe,
+    records: Mapping[str, tuple[StepRecord, State]],
+    *,
+    measured: Sequence[LatencyRecord | UnsteadyRecord] = (),
+) -> Summary:
+    """Return the summary of a run.
+
+    Args:
+        recipe: as it was run.
+        records: of its steps, by name, in order.
+        measured: what devices gave.
+    """
     results = [record.result for record, _ in records.values()]
     ladder = sorted(_all(results, "rungs", Rung), key=lambda rung: ORDER.index(rung.stage))
     artifacts = tuple(_all(results, "artifact", ArtifactRecord))
@@ -49,7 +61,14 @@ def summarise(recipe: Recipe, records: Mapping[str, tuple[StepRecord, State]]) -
         ladder=tuple(ladder),
         artifacts=artifacts,
         parity=parity,
-        latency=tuple(_all(results, "latency", LatencyRecord)),
+        latency=(
+            *_all(results, "latency", LatencyRecord),
+            *(item for item in measured if isinstance(item, LatencyRecord)),
+        ),
+        unsteady=(
+            *_all(results, "unsteady", UnsteadyRecord),
+            *(item for item in measured if isinstance(item, UnsteadyRecord)),
+        ),
         instructions=tuple(_all(results, "instructions", InstructionRecord)),
         gates=tuple(_gates(recipe, ladder, artifacts, parity)),
         stages=tuple(_stage(record, state) for record, state in records.values()),

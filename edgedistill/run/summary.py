@@ -113,30 +113,58 @@ class ParityRecord(Record):
 
 
 class LatencyRecord(Record):
-    """Latency of one model in one runtime, measured here."""
+    """Latency of one model in one runtime on one machine."""
 
     model: str
     """`student-fp32` or `target/profile`."""
     execution: Literal[Execution.DEVICE, Execution.HOST]
     """Emulated time is never latency: the type forbids it."""
+    device: str
+    """How the machine is addressed: `local`, `ssh://pi@desk`."""
     label: str
     """Runtime, version, options, machine."""
-    threads: int
+    threads: int | None
+    """Of the runtime; none where it does not say."""
     processes: int
     n: int
-    """Samples in all."""
+    """Steady samples in all."""
     quick: bool
     """True below 1,024 samples or 60 s."""
+    verdict: Literal["steady", "slow-down", "throttled"]
+    """What at least half of the processes did; without a steady state there is no record."""
     cold_load_ms: float
     first_inference_ms: float
     p50_ms: float
     p50_ci95_ms: tuple[float, float]
-    p90_ms: float
+    """By a bootstrap over processes."""
+    p90_ms: float | None
+    """None where there are too few samples (44) to bound it."""
+    p90_ci95_ms: tuple[float, float] | None = None
+    """By order statistics."""
     p99_ms: float | None
     """None where there are too few samples (459) to bound it."""
+    p99_ci95_ms: tuple[float, float] | None = None
+    """By order statistics."""
     mad_ms: float
-    samples_file: str
-    """Raw samples in nanoseconds, path relative to the run directory."""
+    peak_memory_bytes: int | None = None
+    energy_mj: float | None = None
+    """Energy of one inference, idle subtracted, by the sensor below."""
+    energy_sensor: str | None = None
+    doubts: tuple[str, ...] = ()
+    """Rules of the protocol that were not kept."""
+    measurement_file: str
+    """The whole measurement, raw samples included; path relative to the run directory."""
+
+
+class UnsteadyRecord(Record):
+    """A measurement that ends without a number."""
+
+    model: str
+    execution: Literal[Execution.DEVICE, Execution.HOST]
+    device: str
+    label: str
+    reason: str
+    measurement_file: str
 
 
 class InstructionRecord(Record):
@@ -211,6 +239,7 @@ class Summary(Record):
     artifacts: tuple[ArtifactRecord, ...]
     parity: tuple[ParityRecord, ...]
     latency: tuple[LatencyRecord, ...] = ()
+    unsteady: tuple[UnsteadyRecord, ...] = ()
     instructions: tuple[InstructionRecord, ...] = ()
     gates: tuple[GateRecord, ...]
     stages: tuple[StageRecord, ...]

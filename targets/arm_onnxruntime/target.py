@@ -30,6 +30,7 @@ README = """\
   python3 runner.py predict --raw SAMPLES.npy                 classes of raw samples
   python3 runner.py run --inputs X.npy --outputs Y.npy        outputs of preprocessed inputs
   python3 runner.py bench                                     latency on this machine, after verify
+  python3 runner.py pair --against FOLDER                     this artifact and another one, in turns
 
 Needs Python 3.8 or newer, numpy and onnxruntime. manifest.json says what every file is.
 """

@@ -50,6 +50,9 @@ def write_artifact(
 def _copy_runner(into: Path, *, preprocessing: str) -> None:
     for package, name in (
         ("edgedistill.targets.arm_onnxruntime.device", "runner.py"),
+        ("edgedistill.targets.arm_onnxruntime.device", "timing.py"),
+        ("edgedistill.bench", "measuring.py"),
+        ("edgedistill.bench", "sensors.py"),
         ("edgedistill.data", preprocessing),
     ):
         with resources.as_file(resources.files(package) / name) as path:

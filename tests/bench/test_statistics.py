@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from edgedistill.bench import statistics
 from edgedistill.bench.statistics import (
+    correlation_time,
+    interval_across_processes,
+    interval_samples_needed,
     median_absolute_deviation,
-    median_interval,
     outlier_count,
+    quantile_interval,
     samples_needed,
     tail,
+    upper_bound,
 )
+from edgedistill.bench.student import student_quantile
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -50,60 +53,100 @@ def test_outliers_are_those_beyond_five_mad_on_both_sides() -> None:
     assert outlier_count(np.append(samples, [111, 89])) == 2
 
 
+@pytest.mark.parametrize(("share", "needed"), [(0.5, 6), (0.9, 36), (0.99, 368)])
+def test_an_interval_needs_so_many_samples(share: float, needed: int) -> None:
+    assert interval_samples_needed(share) == needed
+    assert max(share**needed, (1 - share) ** needed) <= 0.025 < max(share ** (needed - 1), (1 - share) ** (needed - 1))
+    assert quantile_interval(np.arange(1, needed), share) is None
+    assert quantile_interval(np.arange(1, needed + 1), share) is not None
+
+
+@pytest.mark.parametrize(("count", "ranks"), [(10, (2, 9)), (20, (6, 15)), (50, (18, 33)), (100, (40, 61))])
+def test_the_ranks_around_the_median_are_the_published_ones(count: int, ranks: tuple[int, int]) -> None:
+    """Conover, Practical Nonparametric Statistics, section 3.2; each side wrong with at most 2.5 %."""
+    low, _ = ranks
+    chances = [math.comb(count, k) / 2**count for k in range(count + 1)]
+    assert sum(chances[:low]) <= 0.025 < sum(chances[: low + 1])
+    assert quantile_interval(np.random.default_rng(0).permutation(np.arange(1, count + 1)), 0.5) == ranks
+
+
+def test_a_count_that_varies_more_moves_the_ranks_apart() -> None:
+    samples = np.arange(1, 101)
+    assert quantile_interval(samples, 0.5, correlation=4.0) == (30.0, 72.0)
+    assert quantile_interval(samples, 0.5, correlation=1e9) == (1.0, 100.0)
+
+
+def test_the_bound_at_99_percent_is_the_largest_of_44_for_the_90th_percentile() -> None:
+    assert upper_bound(np.arange(1, 45), 0.9) == 44.0
+    assert upper_bound(np.arange(1, 44), 0.9) is None
+    assert upper_bound(np.arange(1, 1001), 0.9) == 922.0  # P(X <= 921) >= 0.99 > P(X <= 920), X ~ B(1000, 0.9)
+
+
+def test_independent_samples_have_no_correlation_and_repeated_ones_theirs() -> None:
+    samples = np.random.default_rng(0).integers(1, 10**9, 4096)
+    assert correlation_time(samples, 0.5) < 1.5
+    assert 6 < correlation_time(np.repeat(samples[:512], 8), 0.5) < 10
+    assert correlation_time(np.full(1000, 7), 0.5) == 1.0
+
+
 def test_equal_samples_have_an_interval_without_width() -> None:
-    assert median_interval(np.full((2, 50), 7), seed=0) == (7.0, 7.0)
+    assert interval_across_processes([np.full(50, 7)] * 2) == pytest.approx((7.0, 7.0))
 
 
-def test_two_processes_that_differ_span_the_interval() -> None:
-    """Half of the draws take both processes, a quarter each of them twice: 2.5 % and 97.5 % are the pure ones."""
-    assert median_interval(np.repeat([[100], [110]], 500, axis=1), seed=0) == (100.0, 110.0)
+def test_the_interval_across_two_processes_is_students_t_on_their_logarithms() -> None:
+    """Of two processes, each is drawn twice with probability 1/4, and both with 1/2."""
+    low, high = interval_across_processes([np.full(500, 100), np.full(501, 110)])
+    distance = math.log(110 / 100)
+    # the draw of both has the larger process's value as its median
+    deviation = math.sqrt(0.25 * 0.75) * distance * math.sqrt(2)
+    assert low == pytest.approx(110 * math.exp(-12.7062047 * deviation), rel=1e-6)
+    assert high == pytest.approx(110 * math.exp(12.7062047 * deviation), rel=1e-6)
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_another() -> None:
-    processes = np.random.default_rng(0).integers(900, 1100, (3, 60))
-    assert median_interval(processes, seed=1) == median_interval(processes, seed=1)
-    assert median_interval(processes, seed=1) != median_interval(processes, seed=2)
+    processes = list(np.random.default_rng(0).integers(900, 1100, (7, 60)))
+    assert interval_across_processes(processes, seed=1) == interval_across_processes(processes, seed=1)
+    assert interval_across_processes(processes, seed=1) != interval_across_processes(processes, seed=2)
 
 
-def test_the_interval_covers_the_true_median_about_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within one process, where the samples are independent, 95 % is what is promised."""
-    monkeypatch.setattr(statistics, "MOST_REPLICATES", 200)
-    rng = np.random.default_rng(0)
-    traces = [rng.exponential(1000.0, 200).astype(np.int64) for _ in range(300)]
-    intervals = [median_interval(trace[None], seed=index) for index, trace in enumerate(traces)]
-    covered = sum(low <= 1000 * np.log(2) <= high for low, high in intervals)
-    assert 0.91 <= covered / len(traces) <= 0.98
+def test_random_draws_agree_with_all_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    processes = list(np.random.default_rng(0).integers(900, 1100, (5, 60)))
+    exact = interval_across_processes(processes)
+    monkeypatch.setattr(statistics, "ENUMERATED_PROCESSES", 1)
+    assert interval_across_processes(processes) == pytest.approx(exact, rel=2e-3)
 
 
-@settings(max_examples=30)
-@given(arrays(np.int64, st.tuples(st.integers(1, 5), st.integers(1, 20)), elements=st.integers(1, 10**9)))
-def test_an_interval_lies_within_the_samples(processes: NDArray[np.int64]) -> None:
-    low, high = median_interval(processes, seed=0)
-    assert processes.min() <= low <= high <= processes.max()
+@pytest.mark.parametrize("between", [0.0, 0.02])
+def test_the_interval_across_processes_covers_about_as_often_as_it_says(between: float) -> None:
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(300):
+        factors = np.exp(rng.normal(0, between, 5))
+        processes = [(1e6 * factor * np.exp(rng.normal(0, 0.03, 100))).astype(np.int64) for factor in factors]
+        low, high = interval_across_processes(processes)
+        covered += low <= 1e6 <= high
+    assert 0.91 <= covered / 300 <= 0.985
 
 
-def test_the_size_of_a_chunk_changes_memory_and_not_what_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
-    processes = np.random.default_rng(0).integers(900, 1100, (3, 200))
-    whole = median_interval(processes, seed=0)
-    monkeypatch.setattr(statistics, "LARGEST_CHUNK", 6000)
-    assert median_interval(processes, seed=0) == pytest.approx(whole, abs=4)
+def test_one_process_says_what_its_samples_say() -> None:
+    samples = np.random.default_rng(0).permutation(np.arange(1, 101))
+    assert interval_across_processes([samples]) == (40.0, 61.0)
 
 
-@pytest.mark.parametrize("shape", [(0, 5), (2, 0), (5,)])
-def test_nothing_has_no_interval(shape: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match="processes, samples"):
-        median_interval(np.ones(shape, np.int64), seed=0)
+@pytest.mark.parametrize("processes", [[], [np.array([], np.int64)], [np.arange(1, 6)]])
+def test_too_little_has_no_interval(processes: list[NDArray[np.int64]]) -> None:
+    with pytest.raises(DataError):
+        interval_across_processes(processes)
 
 
-def test_many_samples_get_fewer_replicates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "LARGEST_DRAW", 1000)
-    counts = []
-    original = statistics._medians
-
-    def counted(processes: NDArray[np.int64], rng: np.random.Generator, *, replicates: int) -> NDArray[np.float64]:
-        counts.append(replicates)
-        return original(processes, rng, replicates=replicates)
-
-    monkeypatch.setattr(statistics, "_medians", counted)
-    median_interval(np.arange(1, 101)[None], seed=0)
-    assert sum(counts) == statistics.FEWEST_REPLICATES
+@pytest.mark.parametrize(
+    ("degrees", "at_975", "at_995"),
+    [
+        (1, 12.7062047, 63.6567412),
+        (2, 4.30265273, 9.92484320),
+        (5, 2.57058184, 4.03214298),
+        (30, 2.04227246, 2.749995654),
+    ],
+)
+def test_students_t_has_the_tables_quantiles(degrees: int, at_975: float, at_995: float) -> None:
+    assert student_quantile(0.975, degrees=degrees) == pytest.approx(at_975, rel=1e-8)
+    assert student_quantile(0.995, degrees=degrees) == pytest.approx(at_995, rel=1e-8)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from edgedistill.bench.analysis import measurement_from_recording
+from edgedistill.bench.recording import Recording
 from edgedistill.evaluate.executor import Execution
 from edgedistill.run.summary import (
     FILE,
@@ -24,11 +25,14 @@ from edgedistill.run.summary import (
     Rung,
     StageRecord,
     Summary,
+    UnsteadyRecord,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from edgedistill.bench.measurement import Measurement
 
 TARGET = "arm-onnxruntime/raspberry-pi-5"
 TORCH = "torch 2.13.0, float32, 2 threads, x86-64"
@@ -120,7 +124,17 @@ def parity() -> tuple[ParityRecord, ...]:
 
 
 def latency() -> tuple[LatencyRecord, ...]:
-    shared = {"execution": Execution.HOST, "threads": 1, "processes": 3, "n": 1_500, "quick": True}
+    shared = {
+        "execution": Execution.HOST,
+        "device": "local",
+        "threads": 1,
+        "processes": 3,
+        "n": 1_500,
+        "quick": True,
+        "verdict": "steady",
+        "peak_memory_bytes": 71_303_168,
+        "doubts": ("quick: 1,500 samples in 0.8 s",),
+    }
     return (
         LatencyRecord(
             model="student-fp32",
@@ -132,7 +146,7 @@ def latency() -> tuple[LatencyRecord, ...]:
             p90_ms=0.561,
             p99_ms=0.893,
             mad_ms=0.0142,
-            samples_file="bench/student-fp32.json",
+            measurement_file="bench/student-fp32.json",
             **shared,
         ),
         LatencyRecord(
@@ -145,7 +159,7 @@ def latency() -> tuple[LatencyRecord, ...]:
             p90_ms=0.343,
             p99_ms=0.612,
             mad_ms=0.0098,
-            samples_file="bench/arm-onnxruntime.json",
+            measurement_file="bench/arm-onnxruntime.json",
             **shared,
         ),
     )
@@ -383,26 +397,63 @@ def minimal() -> Summary:
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Callable[[Summary], Path]:
-    """Return a function that lays a run directory: summary.json and the raw samples it names."""
+    """Return a function that lays a run directory: summary.json and the measurements it names."""
 
     def lay(summary: Summary) -> Path:
         (tmp_path / FILE).write_text(summary.model_dump_json(indent=1), "utf-8")
-        for index, record in enumerate(summary.latency):
-            path = tmp_path / record.samples_file
+        for index, record in enumerate([*summary.latency, *summary.unsteady]):
+            path = tmp_path / record.measurement_file
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(_samples(record, seed=index)), "utf-8")
+            path.write_text(measurement_of(record, seed=index).model_dump_json(by_alias=True), "utf-8")
         return tmp_path
 
     return lay
 
 
-def _samples(record: LatencyRecord, *, seed: int) -> list[list[int]]:
-    """Return nanoseconds around the record's median, with a tail, one list for each process."""
+def measurement_of(record: LatencyRecord | UnsteadyRecord, *, seed: int) -> Measurement:
+    """Return a measurement with samples around the record's median, with a tail, and with sensors."""
     generator = np.random.default_rng(seed)
-    each = record.n // record.processes
-    rows = []
-    for process in range(record.processes):
-        body = record.p50_ms * (1 + 0.01 * process) * (1 + 0.03 * generator.standard_normal(each))
-        tail = np.where(generator.random(each) < 0.02, generator.exponential(2.0 * record.p50_ms, each), 0.0)
-        rows.append(((body + tail) * 1e6).astype(int).tolist())
-    return rows
+    median = record.p50_ms if isinstance(record, LatencyRecord) else 1.0
+    processes = []
+    for process in range(3):
+        body = median * (1 + 0.01 * process) * (1 + 0.03 * generator.standard_normal(500))
+        tail = np.where(generator.random(500) < 0.02, generator.exponential(2.0 * median, 500), 0.0)
+        if isinstance(record, UnsteadyRecord):
+            body[440:] *= 1.5
+        samples = np.maximum(1, (body + tail) * 1e6).astype(int).tolist()
+        at = np.linspace(-1e6, sum(samples), 12).astype(int).tolist()
+        traces = [
+            {"quantity": quantity, "sensor": sensor, "at_ns": at, "values": values}
+            for quantity, sensor, values in (
+                ("temperature_c", "thermal_zone0 cpu-thermal", (41.0 + np.arange(12)).tolist()),
+                ("frequency_mhz", "policy0", [2400.0] * 12),
+            )
+        ]
+        processes.append({"load_ns": 9_000_000, "first_ns": 1_900_000, "samples_ns": samples, "traces": traces})
+    target, slash, profile = record.model.partition("/")
+    document = {
+        "started": "2026-11-24T02:40:00Z",
+        "artifact": {
+            "name": record.model,
+            "target": target if slash else None,
+            "profile": profile or None,
+            "format": "onnx",
+            "model_sha256": _digest(record.model),
+            "size_bytes": 52_871,
+        },
+        "runtime": {"name": "onnxruntime", "version": "1.32.0", "provider": "CPUExecutionProvider", "threads": 1},
+        "device": {
+            "kind": "host",
+            "execution": str(record.execution),
+            "name": record.device,
+            "machine": "x86_64",
+            "soc": "Intel Xeon (Cascade Lake) @ 2.20 GHz",
+            "cores": 2,
+            "memory_bytes": 8_343_281_664,
+        },
+        "workload": {"batch": 1, "input": "real", "shape": (1, 1, 28, 28), "scope": "invoke+copies"},
+        "protocol": {"runner": "a test", "min_samples": 1024, "min_seconds": 60.0, "clock": "monotonic_ns"},
+        "verified": None,
+        "processes": processes,
+    }
+    return measurement_from_recording(Recording.model_validate(document))

@@ -117,7 +117,7 @@ def test_host_latency_is_labelled_for_what_it_is(full: Summary, run_folder: Laye
     text = write_report(run_folder(full)).read_text("utf-8")
     section = text.partition('<section id="latency">')[2].partition("</section>")[0]
     assert "this workstation, not the device" in section.partition("</h2>")[0]
-    assert section.count("badge-host") == 2
+    assert section.count("badge-host") == 3
     assert "a count, not a time" in text.partition('<section id="instructions">')[2].partition("</h2>")[0]
 
 
@@ -154,7 +154,8 @@ def test_the_recipe_can_be_taken_from_the_page(full: Summary, run_folder: Layer)
 def hostile(value: object) -> object:
     """Return a JSON document with markup put into every text that people may write."""
     if isinstance(value, dict):
-        fixed = ("execution", "reference_execution", "other_execution", "state", "schema_version", "samples_file")
+        fixed = ("execution", "reference_execution", "other_execution", "state", "schema_version", "verdict")
+        fixed += ("measurement_file",)
         return {key: item if key in fixed else hostile(item) for key, item in value.items()}
     if isinstance(value, list):
         return [hostile(item) for item in value]

@@ -1,54 +1,54 @@
-"""Raw latency samples: read as milliseconds, refused when they are anything else."""
+"""Measurements that a summary names: read where they belong, refused elsewhere."""
 
-import json
-from pathlib import Path
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pytest
 
 from edgedistill.errors import DataError, UnsafeFileError
 from edgedistill.report import samples
+from edgedistill.report.samples import measurement_in_run, steady_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edgedistill.run.summary import Summary
+
+NAME = "bench/student-fp32.json"
 
 
-def test_processes_in_milliseconds(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("[[1000000, 2500000], [3000000]]", "utf-8")
-    first, second = samples.samples_from_file(tmp_path, "a.json")
-    assert first.tolist() == [1.0, 2.5]
-    assert second.tolist() == [3.0]
+def test_a_measurement_is_read_with_its_steady_samples(full: Summary, run_folder: Callable[[Summary], Path]) -> None:
+    found = measurement_in_run(run_folder(full), NAME)
+    parts = steady_ms(found)
+    assert [part.shape for part in parts] == [(500,), (500,), (500,)]
+    assert np.median(np.concatenate(parts)) == pytest.approx(found.analysis.p50_ms, rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    "document",
-    [[], {}, "text", [[]], [[1, 0]], [[1, -5]], [[1.5]], [["1"]], [[[1]]], [1, 2], [[1, [2]]], [[True]], [[2**70]]],
-)
-def test_anything_but_positive_whole_numbers_is_refused(tmp_path: Path, document: object) -> None:
-    (tmp_path / "a.json").write_text(json.dumps(document), "utf-8")
-    with pytest.raises(DataError, match=r"'a\.json'.*cannot be read.*wanted a JSON list"):
-        samples.samples_from_file(tmp_path, "a.json")
-
-
-@pytest.mark.parametrize("content", [b"[[1, 2", b"\xff\xfe"])
-def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.json").write_bytes(content)
+def test_a_file_that_is_no_measurement_is_refused(full: Summary, run_folder: Callable[[Summary], Path]) -> None:
+    folder = run_folder(full)
+    (folder / NAME).write_text("[1, 2]")
     with pytest.raises(DataError, match="cannot be read"):
-        samples.samples_from_file(tmp_path, "a.json")
+        measurement_in_run(folder, NAME)
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"does not exist.*run the bench stage again"):
-        samples.samples_from_file(tmp_path, "a.json")
+        measurement_in_run(tmp_path, "a.json")
 
 
-def test_no_file_outside_the_run_directory_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../outside.json", "/etc/hostname", "inner/../../outside.json"])
+def test_no_path_leaves_the_run_directory(tmp_path: Path, name: str) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "a.json").write_text("[[1]]", "utf-8")
-    (tmp_path / "run" / "link.json").symlink_to(tmp_path / "a.json")
-    for name in ("../a.json", str(tmp_path / "a.json"), "link.json"):
-        with pytest.raises(UnsafeFileError, match="out of the run directory"):
-            samples.samples_from_file(tmp_path / "run", name)
+    (tmp_path / "outside.json").write_text("{}")
+    with pytest.raises(UnsafeFileError, match="a path out of the run directory"):
+        measurement_in_run(tmp_path / "run", name)
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samples, "MAX_BYTES", 4)
-    (tmp_path / "a.json").write_text("[[1]]", "utf-8")
-    with pytest.raises(UnsafeFileError, match="5 bytes"):
-        samples.samples_from_file(tmp_path, "a.json")
+    (tmp_path / "a.json").write_text("{}" + " " * 100)
+    monkeypatch.setattr(samples, "MAX_BYTES", 50)
+    with pytest.raises(UnsafeFileError, match="102 bytes; wanted at most 50"):
+        measurement_in_run(tmp_path, "a.json")

@@ -34,7 +34,7 @@ def quick_document() -> dict[str, object]:
         },
         "targets": [{"target": "arm-onnxruntime", "profile": "raspberry-pi-4"}],
         "verify": {"emulate": "never"},
-        "bench": {"processes": 1, "samples": 44},
+        "bench": {"processes": 1, "samples": 60, "seconds": 0},
     }
 
 

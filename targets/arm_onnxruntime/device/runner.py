@@ -5,6 +5,7 @@
     python3 runner.py predict --text "some text"              class of a raw text; may be given several times
     python3 runner.py run --inputs X.npy --outputs Y.npy      outputs of preprocessed inputs
     python3 runner.py bench                                   latency on this machine, after verify
+    python3 runner.py pair --against FOLDER                   this artifact and another one, in turns
 
 It stands in the artifact's folder beside manifest.json and arrays.py (for texts: tokens.py). Each command prints one
 JSON document on standard output. Exit codes: 0 done, 1 a bug of ours, 2 the user's input, 3 the artifact is not what
@@ -14,16 +15,14 @@ was built or a result would be worthless, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import gc
 import hashlib
 import importlib
 import importlib.util
 import json
 import os
 import platform
-import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -43,10 +42,8 @@ ARTIFACT_SCHEMA = "edgedistill.artifact/1"
 LARGEST_MANIFEST_BYTES = 4 * 2**20
 NEEDED_KEYS = ("classes", "files", "golden", "input", "model", "output", "preprocessing")
 BLOCK_BYTES = 2**20
+CODE = ("measuring.py", "sensors.py", "timing.py")  # that this program loads
 ROUNDING_STEPS = 1e-3  # outputs are float32, so that one step may read as a little more than one
-SAMPLES_FOR_P90, SAMPLES_FOR_P99 = 44, 459  # bound the quantile at 99 % confidence, whatever the distribution
-ENOUGH_SAMPLES, ENOUGH_SECONDS = 1024, 60.0
-PROCESS_TIMEOUT_S = 3600
 
 
 class RunnerError(Exception):
@@ -119,7 +116,7 @@ class Manifest:
             GateError: a file is missing or is not the one that was built.
         """
         files = self.document["files"]
-        for needed in (self.document["model"], "golden.npz", *self.preprocessing_files):
+        for needed in (self.document["model"], "golden.npz", *CODE, *self.preprocessing_files):
             if needed not in files:
                 raise InputError(f"manifest: '{needed}' is not in `files`, so that nothing vouches for it")
         for name, entry in files.items():
@@ -241,68 +238,97 @@ def predict(manifest: Manifest, options: argparse.Namespace) -> Document:
 
 
 def bench(manifest: Manifest, options: argparse.Namespace) -> Document:
-    """Measure in fresh processes, one after the other, and return raw samples and their summary.
+    """Measure in fresh processes, one after the other, and return the recording: raw samples and what stands beside.
 
     Raises:
-        GateError: this board is emulated, or the artifact is not what was built.
+        GateError: this board is emulated, the artifact is not what was built, or a process did not end well.
     """
-    if is_emulated():
-        raise GateError("this board is emulated, and the time an emulator takes says nothing of any device")
-    verified = verify(manifest, threads=options.threads)
-    command = [sys.executable, str(HERE / "runner.py"), "sample"]
-    command += ["--samples", str(options.samples), "--threads", str(options.threads)]
-    processes = [_sampled(command) for _ in range(options.processes)]
-    return {
-        "verified": verified,
-        "threads": options.threads,
-        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "clock": "monotonic_ns",
-        "scope": "one call of the runtime, batch 1: copies of input and output included, preprocessing not",
-        "summary": summarised(processes),
-        "processes": processes,
-    }
+    (facts,) = _proved([manifest], options)
+    return _timing("bench", str(HERE / "runner.py"), options, {**_facts(manifest, options), **facts})
+
+
+def pair(manifest: Manifest, options: argparse.Namespace) -> Document:
+    """Measure this artifact and another, which take turns in the same fresh processes.
+
+    Raises:
+        GateError: as `bench`.
+    """
+    found = _proved([manifest, Manifest(Path(options.against).resolve())], options)
+    facts = {name: [item[name] for item in found] for name in ("artifact", "verified")}
+    return _timing("pair", str(HERE / "runner.py"), options, {**_facts(manifest, options), **facts})
 
 
 def sample(manifest: Manifest, options: argparse.Namespace) -> Document:
-    """Measure in this process: load, first inference, warm-up, steady state; nanoseconds.
-
-    The warm-up is a tenth of the samples, at least 10; it is kept beside them. The model file is in the system's
-    file cache when it is loaded, because its hash was checked.
-    """
+    """Measure in this process; what `bench` starts."""
     manifest.check_files()
+    _onnxruntime()  # importing it is no part of loading the model
+    return _timing("sample", options, lambda: _inference(manifest, options.threads))
+
+
+def turns(manifest: Manifest, options: argparse.Namespace) -> Document:
+    """Measure two artifacts in this process, in turns; what `pair` starts."""
+    both = (manifest, Manifest(Path(options.against).resolve()))
+    for item in both:
+        item.check_files()
+    _onnxruntime()
+    return _timing("turns", options, [partial(_inference, item, options.threads) for item in both])
+
+
+def _timing(function: str, *arguments: object) -> Document:
+    """Call a function of timing.py."""
+    timing, measuring, sensors = (_beside(HERE, name) for name in ("timing", "measuring", "sensors"))
+    try:
+        return cast("Document", getattr(timing, function)(*arguments, measuring=measuring, sensors=sensors))
+    except measuring.MeasuringError as error:
+        raise GateError(str(error)) from error
+
+
+def _proved(manifests: Sequence[Manifest], options: argparse.Namespace) -> list[Document]:
+    """Verify artifacts, and return what a recording says of each."""
+    if is_emulated() and not options.rehearse:
+        raise GateError(
+            "this board is emulated, and the time an emulator takes says nothing of any device; "
+            "--rehearse carries the protocol out and marks the result as emulated"
+        )
+    found: list[Document] = []
+    for manifest in manifests:
+        golden = cast("Mapping[str, Any]", verify(manifest, threads=options.threads)["golden"])
+        proof = {"golden_samples": golden["n"], **{key: value for key, value in golden.items() if key != "n"}}
+        found.append({"artifact": _artifact_facts(manifest), "verified": proof})
+    return found
+
+
+def _inference(manifest: Manifest, threads: int) -> Callable[[int], object]:
     with np.load(str(manifest.folder / "golden.npz"), allow_pickle=False) as golden:
         inputs = golden["inputs"]
     rows = [np.ascontiguousarray(inputs[index : index + 1]) for index in range(len(inputs))]
-    _onnxruntime()  # importing it is no part of loading the model
-    start = time.monotonic_ns()
-    model = Model(manifest, threads=options.threads)
-    load_ns = time.monotonic_ns() - start
+    model = Model(manifest, threads=threads)
+    return lambda index: model.infer(rows[index % len(rows)])
 
-    def infer(index: int) -> None:
-        model.infer(rows[index % len(rows)])
 
-    gc.disable()  # a collection is this process's own, not the model's
+def _artifact_facts(manifest: Manifest) -> Document:
+    document = manifest.document
+    entry = document["files"][document["model"]]
+    facts = {name: document.get(name) for name in ("name", "target", "profile", "precision")}
     return {
-        "load_ns": load_ns,
-        "first_ns": _durations(infer, 1)[0],
-        "warmup_ns": _durations(infer, max(10, options.samples // 10)),
-        "samples_ns": _durations(infer, options.samples),
+        **facts,
+        "format": Path(str(document["model"])).suffix.lstrip(".") or "onnx",
+        "model_sha256": entry["sha256"],
+        "size_bytes": entry["size_bytes"],
     }
 
 
-def summarised(processes: Sequence[Mapping[str, Any]]) -> Document:
-    """Return medians and tails in milliseconds over the samples of all processes; none is removed."""
-    pooled = np.concatenate([np.asarray(process["samples_ns"], np.int64) for process in processes])
-    median = np.median(pooled)
+def _facts(manifest: Manifest, options: argparse.Namespace) -> Document:
     return {
-        "n": len(pooled),
-        "quick": bool(len(pooled) < ENOUGH_SAMPLES or pooled.sum() / 1e9 < ENOUGH_SECONDS),
-        "cold_load_ms": float(np.median([process["load_ns"] for process in processes])) / 1e6,
-        "first_inference_ms": float(np.median([process["first_ns"] for process in processes])) / 1e6,
-        "p50_ms": float(median) / 1e6,
-        "p90_ms": _tail_ms(pooled, 90, needed=SAMPLES_FOR_P90),
-        "p99_ms": _tail_ms(pooled, 99, needed=SAMPLES_FOR_P99),
-        "mad_ms": float(np.median(np.abs(pooled - median))) / 1e6,
+        "runtime": {
+            "name": "onnxruntime",
+            "version": _onnxruntime().__version__,
+            "provider": "CPUExecutionProvider",
+            "threads": options.threads,
+            "options": manifest.session_options,
+        },
+        "shape": [1, *manifest.document["input"]["shape"][1:]],
+        "emulated": is_emulated(),
     }
 
 
@@ -331,12 +357,7 @@ def _compared(
 def _preprocessed(manifest: Manifest, raw: NDArray[Any]) -> NDArray[Any]:
     """Return model inputs, computed by the artifact's own arrays.py or tokens.py."""
     program, *assets = manifest.preprocessing_files
-    place = str(manifest.folder / program)
-    specification = importlib.util.spec_from_file_location("edgedistill_preprocessing", place)
-    if specification is None or specification.loader is None:
-        raise InputError(f"'{place}' cannot be loaded")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    module = _beside(manifest.folder, Path(program).stem)
     folder = (manifest.folder,) if assets else ()
     try:
         inputs = module.preprocess(raw, manifest.document["preprocessing"], *folder)
@@ -361,32 +382,6 @@ def _array(place: str) -> NDArray[Any]:
         raise InputError(f"array '{place}': {error}") from error
 
 
-def _sampled(command: Sequence[str]) -> Document:
-    done = subprocess.run(  # noqa: S603 - this very program, no shell
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PROCESS_TIMEOUT_S, check=False
-    )
-    if done.returncode:
-        raise RunnerError(f"a measuring process ended with {done.returncode}: {done.stdout[-400:]!r}")
-    return cast("Document", json.loads(done.stdout)["result"])
-
-
-def _durations(infer: Callable[[int], None], count: int) -> list[int]:
-    clock = time.monotonic_ns
-    durations = [0] * count
-    for index in range(count):
-        start = clock()
-        infer(index)
-        durations[index] = clock() - start
-    return durations
-
-
-def _tail_ms(samples_ns: NDArray[np.int64], percent: int, *, needed: int) -> float | None:
-    if len(samples_ns) < needed:
-        return None
-    rank = -(-len(samples_ns) * percent // 100)  # the smallest sample that so many are not above
-    return float(np.sort(samples_ns)[rank - 1]) / 1e6
-
-
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -402,11 +397,15 @@ def _blocks(read: Callable[[int], bytes]) -> Iterator[bytes]:
         block = read(BLOCK_BYTES)
 
 
-def _first_line(place: str) -> str | None:
-    try:
-        return Path(place).read_text("utf-8").strip()
-    except OSError:
-        return None
+def _beside(folder: Path, name: str) -> ModuleType:
+    """Return a loose Python file of an artifact as a module; its hash was checked."""
+    place = str(folder / f"{name}.py")
+    specification = importlib.util.spec_from_file_location(f"edgedistill_{name}", place)
+    if specification is None or specification.loader is None:
+        raise InputError(f"'{place}' cannot be loaded")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 class _Parser(argparse.ArgumentParser):
@@ -421,10 +420,15 @@ def _positive(text: str) -> int:
     return value
 
 
+def _cpus(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
 def _parser() -> _Parser:
     parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="verify | predict | run | bench")
-    listed = {name: commands.add_parser(name) for name in ("verify", "predict", "run", "bench", "sample")}
+    commands = parser.add_subparsers(dest="command", required=True, metavar="verify | predict | run | bench | pair")
+    names = ("verify", "predict", "run", "bench", "pair", "sample", "turns")
+    listed = {name: commands.add_parser(name) for name in names}
     for command in listed.values():
         command.add_argument("--threads", type=_positive, default=1, help="threads of the runtime (1)")
     for name in ("predict", "run"):
@@ -436,16 +440,36 @@ def _parser() -> _Parser:
     listed["run"].add_argument("--outputs", required=True, help=".npy to write")
     listed["run"].add_argument("--start", type=int, default=0, help="first input (0)")
     listed["run"].add_argument("--stop", type=int, help="input after the last one (all)")
-    listed["bench"].add_argument("--processes", type=_positive, default=5, help="fresh processes (5)")
-    for name in ("bench", "sample"):
-        listed[name].add_argument("--samples", type=_positive, default=500, help="inferences of each process (500)")
+    for name in ("bench", "pair", "sample", "turns"):
+        _add_measuring(listed[name], name)
     return parser
+
+
+def _add_measuring(command: argparse.ArgumentParser, name: str) -> None:
+    add = command.add_argument
+    add("--affinity", type=_cpus, help="CPUs to stay on: 4,5 (wherever the system likes)")
+    add("--seconds", type=float, default=60.0, help="of inference of all processes, at least (60)")
+    if name in ("pair", "turns"):
+        add("--against", required=True, help="folder of the other artifact")
+    if name == "turns":
+        add("--starts-with", type=int, choices=(0, 1), default=0, help="which is loaded first (0)")
+    if name in ("bench", "sample"):
+        add("--samples", type=_positive, default=100, help="inferences of each process, at least (100)")
+    add("--max-seconds", type=float, default=1200.0, help="after which a process ends anyway (1200)")
+    if name in ("bench", "pair"):
+        add("--min-samples", type=_positive, default=1024, help="inferences of all processes, at least (1024)")
+        add("--processes", type=_positive, default=6 if name == "pair" else 5, help="fresh processes (5; pair: 6)")
+        add("--rest", type=float, default=1.0, help="seconds of rest before each process (1)")
+        add("--mode", choices=("burst", "sustained"), default="burst", help="a label; sustained: --processes 1")
+        add("--name", help="how the result calls this machine (its host name)")
+        add("--rehearse", action="store_true", help="on an emulated board: go on, and mark the result")
 
 
 def _carried_out(options: argparse.Namespace, manifest: Manifest) -> Document:
     if options.command == "verify":
         return verify(manifest, threads=options.threads)
-    return {"run": run, "predict": predict, "bench": bench, "sample": sample}[options.command](manifest, options)
+    commands = {"run": run, "predict": predict, "bench": bench, "pair": pair, "sample": sample, "turns": turns}
+    return commands[options.command](manifest, options)
 
 
 def _circumstances(manifest: Manifest) -> Document:
@@ -474,8 +498,8 @@ def answer(arguments: Sequence[str]) -> tuple[Document, int]:
         result = _carried_out(options, manifest)
         return {**head, "ok": True, **_circumstances(manifest), "result": result}, 0
     except RunnerError as error:
-        kind = type(error).__name__
-        return {**head, "ok": False, "error": {"kind": kind, "message": str(error)}}, error.exit_code
+        kind, code = type(error).__name__, error.exit_code
+        return {**head, "ok": False, "error": {"kind": kind, "message": str(error)}}, code
 
 
 def main() -> int:

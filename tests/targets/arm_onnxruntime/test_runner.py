@@ -4,134 +4,26 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import json
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from small_artifact import PREPROCESSING, RUNNER, STEP, loaded, outputs_of, program, seal, small_artifact, write_golden
 
-from edgedistill.bench.protocol import Circumstances, process_samples, summarise
-from edgedistill.data import arrays
-from edgedistill.data.preprocessing import ArrayPreprocessing
 from edgedistill.devices.arm_environment import environment_state
 from edgedistill.devices.emulated import EmulatedArm
-from edgedistill.evaluate.executor import Execution
-from edgedistill.targets.arm_onnxruntime import device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
-
-RUNNER = Path(device.__file__).parent / "runner.py"
-PREPROCESSING = ArrayPreprocessing(shape=(8,), mean=(0.5,), std=(2.0,)).model_dump(mode="json")
-STEP = 0.125
-
-
-def quantized_model(path: Path) -> None:
-    """Write a QDQ model: (n, 8) float32 -> Gemm with int8 weights -> (n, 3), on a grid of 0.125."""
-    rng = np.random.default_rng(0)
-    constants = {
-        "input_scale": np.float32(1 / 64),
-        "input_zero": np.uint8(128),
-        "weights": rng.integers(-127, 128, (8, 3), np.int8),
-        "weights_scale": np.float32(1 / 32),
-        "weights_zero": np.int8(0),
-        "output_scale": np.float32(STEP),
-        "output_zero": np.uint8(128),
-    }
-    nodes = [
-        helper.make_node("QuantizeLinear", ["input", "input_scale", "input_zero"], ["q"]),
-        helper.make_node("DequantizeLinear", ["q", "input_scale", "input_zero"], ["d"]),
-        helper.make_node("DequantizeLinear", ["weights", "weights_scale", "weights_zero"], ["w"]),
-        helper.make_node("MatMul", ["d", "w"], ["m"]),
-        helper.make_node("QuantizeLinear", ["m", "output_scale", "output_zero"], ["r"]),
-        helper.make_node("DequantizeLinear", ["r", "output_scale", "output_zero"], ["output"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "gemm",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 8])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 3])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-
-
-def outputs_of(path: Path, inputs: np.ndarray) -> np.ndarray:
-    settings = onnxruntime.SessionOptions()
-    settings.add_session_config_entry("session.x64quantprecision", "1")
-    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    return session.run(None, {"input": inputs})[0]
-
-
-def seal(folder: Path, **changes: object) -> None:
-    """Write the manifest over the files that are there."""
-    files = {
-        path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size_bytes": path.stat().st_size}
-        for path in sorted(folder.iterdir())
-        if path.name != "manifest.json" and path.is_file()
-    }
-    document = {
-        "schema": "edgedistill.artifact/1",
-        "name": "small",
-        "target": "arm-onnxruntime",
-        "profile": "raspberry-pi-5",
-        "model": "model.onnx",
-        "precision": "int8",
-        "opset": 17,
-        "input": {"name": "input", "shape": [None, 8], "dtype": "float32"},
-        "output": {"name": "output", "shape": [None, 3], "dtype": "float32", "step": STEP},
-        "classes": ["a", "b", "c"],
-        "preprocessing": PREPROCESSING,
-        "session_options": {},
-        "session_options_by_machine": {"x86_64": {"session.x64quantprecision": "1"}},
-        "quantization": {},
-        "files": files,
-        "golden": {"n": 12, "max_steps": 1.0},
-    }
-    (folder / "manifest.json").write_text(json.dumps({**document, **changes}))
+    from pathlib import Path
 
 
 @pytest.fixture
 def artifact(tmp_path: Path) -> Path:
-    folder = tmp_path / "artifact"
-    folder.mkdir()
-    quantized_model(folder / "model.onnx")
-    raw = np.random.default_rng(1).normal(0, 2, (12, 8)).astype(np.float32)
-    write_golden(folder, raw)
-    (folder / "labels.txt").write_text("a\nb\nc\n")
-    shutil.copyfile(RUNNER, folder / "runner.py")
-    shutil.copyfile(arrays.__file__, folder / "arrays.py")
-    seal(folder)
-    return folder
-
-
-def write_golden(folder: Path, raw: np.ndarray, *, add: float = 0.0) -> None:
-    inputs = arrays.preprocess(raw, PREPROCESSING)
-    outputs = outputs_of(folder / "model.onnx", inputs) + np.float32(add)
-    np.savez(folder / "golden.npz", raw=raw, inputs=inputs, outputs=outputs)
-
-
-def loaded(artifact: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location("runner_of_an_artifact", artifact / "runner.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def program(artifact: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in the artifact's folder, with an environment that says nothing and a home to look into."""
-    environment = {"HOME": str(artifact.parent), "PATH": "/usr/bin:/bin"}
-    command = (sys.executable, *arguments)
-    return subprocess.run(command, cwd=artifact, env=environment, capture_output=True, text=True, check=False)
+    return small_artifact(tmp_path / "artifact")
 
 
 @pytest.fixture
@@ -154,12 +46,15 @@ def test_as_a_program_it_verifies_and_prints_one_json_document(artifact: Path) -
     assert document["runtime"]["onnxruntime"] == onnxruntime.__version__
     assert document["artifact"]["model_sha256"] == (hashlib.sha256((artifact / "model.onnx").read_bytes()).hexdigest())
     assert document["result"] == {
-        "files": 5,
+        "files": 8,
         "golden": {"n": 12, "largest_steps": 0.0, "max_steps": 1.0, "identical_outputs": 1.0},
     }
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "labels.txt", "arrays.py", "runner.py"])
+@pytest.mark.parametrize(
+    "name",
+    ["model.onnx", "golden.npz", "labels.txt", "arrays.py", "runner.py", "timing.py", "measuring.py", "sensors.py"],
+)
 def test_one_changed_byte_in_any_file_stops_it(artifact: Path, name: str) -> None:
     content = bytearray((artifact / name).read_bytes())
     content[-1] ^= 1
@@ -197,7 +92,7 @@ def test_no_path_leaves_the_folder(artifact: Path, name: str, answer: Callable) 
     assert (code, message(document)) == (2, f"manifest: '{name}' leaves the artifact's folder")
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "arrays.py"])
+@pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "arrays.py", "measuring.py"])
 def test_what_the_runner_reads_must_be_vouched_for(artifact: Path, name: str, answer: Callable) -> None:
     files = json.loads((artifact / "manifest.json").read_text())["files"]
     del files[name]
@@ -332,7 +227,7 @@ def test_raw_samples_of_another_shape_are_refused(tmp_path: Path, answer: Callab
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        ((), "required: verify | predict | run | bench"),
+        ((), "required: verify | predict | run | bench | pair"),
         (("fly",), "invalid choice: 'fly'"),
         (("run",), "required: --inputs, --outputs"),
         (("bench", "--samples", "0"), "0 is not at least 1"),
@@ -342,44 +237,6 @@ def test_a_wrong_command_line_is_answered_in_json(arguments: tuple[str, ...], wa
     document, code = answer(*arguments)
     assert code == 2
     assert wanted in message(document)
-
-
-def test_an_emulated_board_gives_no_time(answer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGEDISTILL_EMULATED", "1")
-    document, code = answer("bench")
-    assert (code, document["emulated"]) == (3, True)
-    assert "this board is emulated" in message(document)
-    assert "result" not in document
-
-
-def test_no_time_is_given_when_the_artifact_fails(artifact: Path, answer: Callable) -> None:
-    write_golden(artifact, np.load(artifact / "golden.npz")["raw"], add=5.0)
-    seal(artifact)
-    document, code = answer("bench", "--processes", 1, "--samples", 50)
-    assert code == 3
-    assert "result" not in document
-
-
-def test_times_come_from_fresh_processes_with_their_raw_samples(answer: Callable) -> None:
-    document, code = answer("bench", "--processes", 2, "--samples", 50)
-    assert code == 0, document
-    result = document["result"]
-    assert [len(process["samples_ns"]) for process in result["processes"]] == [50, 50]
-    assert [len(process["warmup_ns"]) for process in result["processes"]] == [10, 10]
-    # the board's summary and the workstation's agree on the same samples
-    here = Circumstances("small", Execution.DEVICE, "a board", threads=1, samples_file="a.json")
-    record = summarise([process_samples(process) for process in result["processes"]], here)
-    for name in ("n", "quick", "cold_load_ms", "first_inference_ms", "p50_ms", "p90_ms", "p99_ms", "mad_ms"):
-        wanted = getattr(record, name)
-        assert result["summary"][name] == (wanted and pytest.approx(wanted, rel=1e-12)), name
-
-
-def test_tails_and_quick_follow_the_workstations_rules(artifact: Path) -> None:
-    summarised = loaded(artifact).summarised
-    process = {"load_ns": 1, "first_ns": 1, "samples_ns": list(range(1, 460))}
-    assert summarised([process])["p99_ms"] == 455 / 1e6
-    assert summarised([{**process, "samples_ns": list(range(1, 459))}])["p99_ms"] is None
-    assert summarised([{**process, "samples_ns": [60_000_000] * 1024}])["quick"] is False
 
 
 def test_without_onnxruntime_it_says_what_to_install(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
