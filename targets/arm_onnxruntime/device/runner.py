@@ -244,7 +244,7 @@ def bench(manifest: Manifest, options: argparse.Namespace) -> Document:
         GateError: this board is emulated, the artifact is not what was built, or a process did not end well.
     """
     (facts,) = _proved([manifest], options)
-    return _timing("bench", str(HERE / "runner.py"), options, {**_facts(manifest, options), **facts})
+    return _timing("bench", str(HERE / "runner.py"), options, {**_facts(manifest), **facts})
 
 
 def pair(manifest: Manifest, options: argparse.Namespace) -> Document:
@@ -255,7 +255,7 @@ def pair(manifest: Manifest, options: argparse.Namespace) -> Document:
     """
     found = _proved([manifest, Manifest(Path(options.against).resolve())], options)
     facts = {name: [item[name] for item in found] for name in ("artifact", "verified")}
-    return _timing("pair", str(HERE / "runner.py"), options, {**_facts(manifest, options), **facts})
+    return _timing("pair", str(HERE / "runner.py"), options, {**_facts(manifest), **facts})
 
 
 def sample(manifest: Manifest, options: argparse.Namespace) -> Document:
@@ -294,7 +294,7 @@ def _proved(manifests: Sequence[Manifest], options: argparse.Namespace) -> list[
     for manifest in manifests:
         golden = cast("Mapping[str, Any]", verify(manifest, threads=options.threads)["golden"])
         proof = {"golden_samples": golden["n"], **{key: value for key, value in golden.items() if key != "n"}}
-        found.append({"artifact": _artifact_facts(manifest), "verified": proof})
+        found.append({"artifact": manifest.document, "verified": proof})
     return found
 
 
@@ -306,27 +306,11 @@ def _inference(manifest: Manifest, threads: int) -> Callable[[int], object]:
     return lambda index: model.infer(rows[index % len(rows)])
 
 
-def _artifact_facts(manifest: Manifest) -> Document:
-    document = manifest.document
-    entry = document["files"][document["model"]]
-    facts = {name: document.get(name) for name in ("name", "target", "profile", "precision")}
+def _facts(manifest: Manifest) -> Document:
+    """Return what a recording says besides the artifact."""
     return {
-        **facts,
-        "format": Path(str(document["model"])).suffix.lstrip(".") or "onnx",
-        "model_sha256": entry["sha256"],
-        "size_bytes": entry["size_bytes"],
-    }
-
-
-def _facts(manifest: Manifest, options: argparse.Namespace) -> Document:
-    return {
-        "runtime": {
-            "name": "onnxruntime",
-            "version": _onnxruntime().__version__,
-            "provider": "CPUExecutionProvider",
-            "threads": options.threads,
-            "options": manifest.session_options,
-        },
+        "version": _onnxruntime().__version__,
+        "options": manifest.session_options,
         "shape": [1, *manifest.document["input"]["shape"][1:]],
         "emulated": is_emulated(),
     }

@@ -10,6 +10,7 @@ import platform
 import sys
 import time
 from datetime import datetime, timezone
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def bench(
     Args:
         program: path of runner.py.
         options: of the command line.
-        facts: `artifact`, `runtime`, `verified`, `shape` and `emulated`.
+        facts: `artifact` (its manifest), `verified`, `version` and `options` of the runtime, `shape`, `emulated`.
         measuring: the module, loaded by its path; so is `sensors`.
         sensors: the module.
     """
@@ -46,7 +47,7 @@ def bench(
     processes = _fresh(command, options, measuring, found, ends=[[] for _ in range(options.processes)])
     return {
         **_head(SCHEMA, options, sensors, facts),
-        "artifact": facts["artifact"],
+        "artifact": _artifact(facts["artifact"]),
         "verified": facts["verified"],
         "protocol": {
             "runner": RUNNER,
@@ -77,7 +78,7 @@ def pair(program: str, options: argparse.Namespace, facts: Document, *, measurin
     ends = [["--starts-with", str(index % 2)] for index in range(options.processes)]
     return {
         **_head(PAIR_SCHEMA, options, sensors, facts),
-        "artifacts": facts["artifact"],
+        "artifacts": [_artifact(manifest) for manifest in facts["artifact"]],
         "verified": facts["verified"],
         "runner": RUNNER,
         "clock": measuring.CLOCK,
@@ -172,7 +173,13 @@ def _head(schema: str, options: argparse.Namespace, sensors: Module, facts: Docu
     return {
         "schema": schema,
         "started": datetime.now(timezone.utc).isoformat(),
-        "runtime": facts["runtime"],
+        "runtime": {
+            "name": "onnxruntime",
+            "version": facts["version"],
+            "provider": "CPUExecutionProvider",
+            "threads": options.threads,
+            "options": facts["options"],
+        },
         "device": sensors.device_state(name, emulated=facts["emulated"]),
         "workload": {
             "mode": options.mode,
@@ -181,4 +188,15 @@ def _head(schema: str, options: argparse.Namespace, sensors: Module, facts: Docu
             "shape": facts["shape"],
             "scope": "invoke+copies",
         },
+    }
+
+
+def _artifact(manifest: Document) -> Document:
+    """Return what a recording says of an artifact with this manifest."""
+    entry = manifest["files"][manifest["model"]]
+    return {
+        **{name: manifest.get(name) for name in ("name", "target", "profile", "precision")},
+        "format": PurePosixPath(manifest["model"]).suffix.lstrip(".") or "onnx",
+        "model_sha256": entry["sha256"],
+        "size_bytes": entry["size_bytes"],
     }
