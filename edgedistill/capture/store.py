@@ -263,7 +263,7 @@ class Store:
         """Delete completions by id, so that their text is nowhere in the store's files; unknown ids are left out."""
         with self._writing():
             gone = [self._database.execute("DELETE FROM completion WHERE id = ?", (name,)).rowcount for name in names]
-        return Deleted(sum(gone), self._wipe())
+        return Deleted(sum(gone), self.compact())
 
     def delete_matching(self, chosen: Filter) -> Deleted:
         """Delete all completions that meet a filter, so that their text is nowhere in the store's files."""
@@ -272,25 +272,20 @@ class Store:
         text = f"DELETE FROM completion WHERE seq IN (SELECT c.seq FROM completion c WHERE {terms})"  # noqa: S608
         with self._writing():
             gone = self._database.execute(text, values).rowcount
-        return Deleted(gone, self._wipe())
+        return Deleted(gone, self.compact())
 
     def delete_older(self, *, stored_before: int) -> Deleted:
         """Delete what was stored before a unix time, whatever time it bears itself."""
         with self._writing():
             gone = self._database.execute("DELETE FROM completion WHERE stored < ?", (stored_before,)).rowcount
-        return Deleted(gone, self._wipe())
+        return Deleted(gone, self.compact())
 
-    def size_bytes(self) -> int:
-        """Return the size of the store's files."""
-        files = [path for path in self.folder.rglob("*") if path.is_file()]
-        sizes = []
-        for path in files:
-            with suppress(FileNotFoundError):  # deleted since
-                sizes.append(path.stat().st_size)
-        return sum(sizes)
+    def compact(self) -> bool:
+        """Remove what deleted completions and interrupted writers leave: arrays, free pages, text in the log.
 
-    def _wipe(self) -> bool:
-        """Remove what the deleted completions leave: their arrays, free pages, and their text in the log."""
+        Returns:
+            Whether the log was emptied; not while somebody reads.
+        """
         with self._writing():
             arrays.sweep(self._database, self.folder)
             arrays.sweep_files(self._database, self.folder)
@@ -300,6 +295,15 @@ class Store:
             # secure_delete overwrites the pages, but the log still holds them as they were
             busy, _, _ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
+
+    def size_bytes(self) -> int:
+        """Return the size of the store's files."""
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        sizes = []
+        for path in files:
+            with suppress(FileNotFoundError):  # deleted since
+                sizes.append(path.stat().st_size)
+        return sum(sizes)
 
     # --- within
 

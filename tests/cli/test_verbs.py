@@ -53,6 +53,8 @@ VERBS = (
     ("devices", "emulate", "start"),
     ("devices", "emulate", "stop"),
     ("devices", "emulate", "list"),
+    ("capture", "prune"),
+    ("capture", "serve"),
 )
 
 

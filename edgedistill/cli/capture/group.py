@@ -6,15 +6,19 @@ from edgedistill.cli.capture.delete import delete
 from edgedistill.cli.capture.grade import grade
 from edgedistill.cli.capture.grades import app as grades
 from edgedistill.cli.capture.list_verb import list_completions
+from edgedistill.cli.capture.prune import prune
+from edgedistill.cli.capture.serve import serve
 from edgedistill.cli.capture.show import show
 from edgedistill.cli.capture.stats import stats
 from edgedistill.cli.guard import guarded
 
 app = typer.Typer(no_args_is_help=True, help="Record a teacher's real traffic; filter, grade, split and export it.")
 
+app.command("serve")(guarded(serve))
 app.command("list")(guarded(list_completions))
 app.command("show")(guarded(show))
 app.command("stats")(guarded(stats))
 app.command("delete")(guarded(delete))
 app.command("grade")(guarded(grade))
 app.add_typer(grades, name="grades")
+app.command("prune")(guarded(prune))
