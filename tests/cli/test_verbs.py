@@ -55,6 +55,8 @@ VERBS = (
     ("devices", "emulate", "list"),
     ("capture", "prune"),
     ("capture", "serve"),
+    ("capture", "label"),
+    ("capture", "generate"),
 )
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Self
 
 from edgedistill.capture.endpoint.client import RequestError
+from edgedistill.capture.endpoint.forms import AnswerForm
 from edgedistill.capture.grading.definitions import (
     DefinitionError,
     LabelModel,
@@ -16,7 +17,7 @@ from edgedistill.capture.grading.definitions import (
     TextSimilarity,
 )
 from edgedistill.capture.grading.formula import FormulaError, parsed_formula
-from edgedistill.capture.grading.judge import AnswerForm, request_body, score_of_answer
+from edgedistill.capture.grading.judge import request_body, score_of_answer
 from edgedistill.capture.grading.outcome import Outcome, Score, passes
 from edgedistill.capture.grading.python_code import CodeLimits, PythonProcess
 from edgedistill.capture.grading.similarity import COSINE, EMBEDDING_MODEL, cosine, similarity

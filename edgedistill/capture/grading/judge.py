@@ -6,15 +6,14 @@ the range, and what is no number is 0.
 
 from __future__ import annotations
 
-import enum
 import math
 from typing import TYPE_CHECKING, Final
 
+from edgedistill.capture.endpoint.forms import AnswerForm, closed_object, formed, object_in
 from edgedistill.capture.grading.definitions import InputAudio, InputImage, InputText, LabelModel, Message, ScoreModel
 from edgedistill.capture.grading.outcome import Score
 from edgedistill.capture.grading.templates import rendered
-from edgedistill.capture.json_text import list_at, parsed_object, text_at
-from edgedistill.capture.reasoning import without_reasoning
+from edgedistill.capture.json_text import list_at, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,25 +23,9 @@ if TYPE_CHECKING:
     from edgedistill.capture.json_text import Json
 
 
-class AnswerForm(enum.StrEnum):
-    """How the judge is brought to answer in JSON; local servers differ in what they can."""
-
-    SCHEMA = "schema"
-    """`response_format` with a JSON schema, as the service does."""
-    OBJECT = "object"
-    """`response_format` with any JSON object, and a sentence that says which."""
-    PROMPT = "prompt"
-    """The sentence alone."""
-
-
 _STEPS: Final[Json] = {
     "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {"description": {"type": "string"}, "conclusion": {"type": "string"}},
-        "required": ["description", "conclusion"],
-        "additionalProperties": False,
-    },
+    "items": closed_object({"description": {"type": "string"}, "conclusion": {"type": "string"}}),
 }
 
 
@@ -56,22 +39,15 @@ def request_body(
     """
     given = (grader.input,) if isinstance(grader.input, Message) else grader.input
     messages = [{"role": message.role, "content": _content(message, namespaces)} for message in given]
-    if form is not AnswerForm.SCHEMA:
-        messages.append({"role": "system", "content": _instruction(grader)})
     body: Json = {"model": grader.model, "messages": messages, **_sampling(grader.sampling_params)}
-    if form is AnswerForm.SCHEMA:
-        schema = {"name": "grade", "strict": True, "schema": _schema(grader)}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif form is AnswerForm.OBJECT:
-        body["response_format"] = {"type": "json_object"}
-    return body
+    return formed(body, name="grade", schema=_schema(grader), words=_instruction(grader), form=form)
 
 
 def score_of_answer(grader: LabelModel | ScoreModel, answer: Answer) -> Score:
     """Return what the judge said: a number within the range, or 1 for a passing label and 0 for another."""
     if answer.refusal:
         return Score(_worst(grader), invalid=f"the judge refused: {answer.refusal[:200]}")
-    document = _document(answer.text)
+    document = object_in(answer.text)
     if document is None:
         why = "it was cut off" if answer.finish_reason == "length" else repr(answer.text[:120])
         return Score(_worst(grader), invalid=f"the judge's answer is no JSON object: {why}")
@@ -111,16 +87,6 @@ def _worst(grader: LabelModel | ScoreModel) -> float:
     return min(grader.range[1], max(grader.range[0], 0.0)) if isinstance(grader, ScoreModel) else 0.0
 
 
-def _document(text: str) -> Json | None:
-    """Return the JSON object in an answer, which local models put into fences or behind their reasoning."""
-    plain = without_reasoning(text)
-    found = parsed_object(plain)
-    if found is not None:
-        return found
-    first, last = plain.find("{"), plain.rfind("}")
-    return parsed_object(plain[first : last + 1]) if 0 <= first < last else None
-
-
 def _step(step: Json) -> str:
     parts = [text_at(step, "description") or "", text_at(step, "conclusion") or ""]
     return ": ".join(part for part in parts if part)
@@ -130,12 +96,7 @@ def _schema(grader: LabelModel | ScoreModel) -> Json:
     result: Json = {"type": "number"}
     if isinstance(grader, LabelModel):
         result = {"type": "string", "enum": list(grader.labels)}
-    return {
-        "type": "object",
-        "properties": {"steps": _STEPS, "result": result},
-        "required": ["steps", "result"],
-        "additionalProperties": False,
-    }
+    return closed_object({"steps": _STEPS, "result": result})
 
 
 def _instruction(grader: LabelModel | ScoreModel) -> str:

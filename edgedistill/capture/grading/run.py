@@ -9,12 +9,12 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from edgedistill.capture.endpoint.client import Client
+from edgedistill.capture.endpoint.forms import AnswerForm
 from edgedistill.capture.endpoint.limits import Budget, Limits
 from edgedistill.capture.endpoint.pool import work_through
 from edgedistill.capture.grading.definitions import LabelModel, ScoreModel, TextSimilarity
 from edgedistill.capture.grading.graders import Graders, check_runnable, needs_model, threshold_of
 from edgedistill.capture.grading.history import place_of_run
-from edgedistill.capture.grading.judge import AnswerForm
 from edgedistill.capture.grading.python_code import CodeLimits
 from edgedistill.capture.grading.record import (
     OUTCOMES,

@@ -8,6 +8,7 @@ import typer
 from edgedistill.cli.arguments import JsonOption
 from edgedistill.cli.capture.asking import (
     KEY_VARIABLE,
+    AnswerFormOption,
     ConcurrencyOption,
     EndpointOption,
     KeyOption,
@@ -17,6 +18,7 @@ from edgedistill.cli.capture.asking import (
     PaceOption,
     RetriesOption,
     TimeoutOption,
+    answer_form_from,
     endpoint_from,
     limits_from,
 )
@@ -53,10 +55,7 @@ def grade(
         str, typer.Option("--embedding-model", metavar="NAME", help="The model behind the measure 'cosine'.")
     ] = "text-embedding-3-large",
     key_variable: KeyOption = KEY_VARIABLE,
-    answer_form: Annotated[
-        str,
-        typer.Option("--answer-form", metavar="FORM", help="How a judge is brought to JSON: schema, object, prompt."),
-    ] = "schema",
+    answer_form: AnswerFormOption = "schema",
     allow_python: Annotated[
         bool, typer.Option("--allow-python", help="Run the Python code in the definition. Read it first.")
     ] = False,
@@ -74,13 +73,11 @@ def grade(
 ) -> None:
     """Grade captured completions, or the lines of a file; the grades go into the store and into the history."""
     from edgedistill.capture.grading.evaluation import evaluation_from_file
-    from edgedistill.capture.grading.judge import AnswerForm
     from edgedistill.capture.grading.run import Settings
 
     if data is not None and where:
         raise InputError("what to grade", found="a file and a filter of the store", wanted="one of them")
-    if answer_form not in list(AnswerForm):
-        raise InputError(f"answer form '{answer_form}'", found="no such form", wanted=", ".join(AnswerForm))
+    form = answer_form_from(answer_form)
     evaluation = evaluation_from_file(definition)
     settings = Settings(
         endpoint=endpoint_from(endpoint, model=model, key_variable=key_variable),
@@ -92,7 +89,7 @@ def grade(
             max_requests=max_requests,
             max_tokens=max_tokens,
         ),
-        form=AnswerForm(answer_form),
+        form=form,
         allow_python=allow_python,
         embedding_model=embedding_model,
     )

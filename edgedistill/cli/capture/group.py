@@ -3,8 +3,10 @@
 import typer
 
 from edgedistill.cli.capture.delete import delete
+from edgedistill.cli.capture.generate import generate
 from edgedistill.cli.capture.grade import grade
 from edgedistill.cli.capture.grades import app as grades
+from edgedistill.cli.capture.label import label
 from edgedistill.cli.capture.list_verb import list_completions
 from edgedistill.cli.capture.prune import prune
 from edgedistill.cli.capture.serve import serve
@@ -22,3 +24,5 @@ app.command("delete")(guarded(delete))
 app.command("grade")(guarded(grade))
 app.add_typer(grades, name="grades")
 app.command("prune")(guarded(prune))
+app.command("label")(guarded(label))
+app.command("generate")(guarded(generate))

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgedistill.capture.endpoint.answers import Answer
+from edgedistill.capture.endpoint.forms import AnswerForm
 from edgedistill.capture.grading.definitions import LabelModel, ScoreModel
-from edgedistill.capture.grading.judge import AnswerForm, request_body, score_of_answer
+from edgedistill.capture.grading.judge import request_body, score_of_answer
 
 NAMES = {"item": {"question": "2 + 2?", "url": "data:image/png;base64,AA"}, "sample": {"output_text": "4"}}
 SCORE = ScoreModel.model_validate(

@@ -250,8 +250,8 @@ def test_sigkill_and_again_is_the_same_as_in_one_go(tmp_path: Path) -> None:
     assert 15 <= asked_before < 40
     # asked twice is only what was under way when it was killed
     assert 40 <= asked <= 40 + 4
-    # every request is accounted for, those that were under way included
-    assert killed["requests"] == asked
+    # written down before it is sent: what was killed in between counts as well
+    assert asked <= killed["requests"] <= asked + 4
     different = ("id", "created", "folder", "requests", "tokens", "endpoint")
     assert {k: v for k, v in killed.items() if k not in different} == {
         k: v for k, v in whole.items() if k not in different

@@ -1,0 +1,1 @@
+"""The tasks that data is made for, one TOML file each: prompts, fields, subjects."""
