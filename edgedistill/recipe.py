@@ -157,8 +157,40 @@ class Calibration(Section):
     """Largest relative difference of the ranges of the two halves of the samples before the run stops."""
 
 
+class FinetuneWhen(StrEnum):
+    """Whether fine-tuning is worth its time."""
+
+    NEEDED = "needed"
+    ALWAYS = "always"
+
+
+class Guide(StrEnum):
+    """Whose soft targets fine-tuning learns from."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+
+
+class Scales(StrEnum):
+    """Where activation and weight scales come from during fine-tuning."""
+
+    CALIBRATED = "calibrated"
+    LEARNED = "learned"
+
+
 class Finetune(Training):
     """Training with fake quantization."""
+
+    when: FinetuneWhen = FinetuneWhen.NEEDED
+    """`needed` skips it where calibration alone keeps `max_accuracy_drop`; `always` does not ask."""
+    guide: Guide = Guide.TEACHER
+    """Learn from the teacher's soft targets, or from those of the fp32 student."""
+    scales: Scales = Scales.CALIBRATED
+    """`calibrated` takes the ranges anew a few times; `learned` trains the scales (LSQ, arXiv:1902.08153)."""
+    scale_learning_rate: float = Field(default=0.01, gt=0, le=10)
+    """Highest learning rate of learned scales."""
+    dampening: float = Field(default=0.0, ge=0, le=1000)
+    """Weight that keeps depthwise weights from oscillating between two codes (arXiv:2203.11086); 0 means none."""
 
     epochs: float = Field(default=2, ge=0, le=100_000)
     """Passes over the transfer set; 0 means calibration only."""
@@ -167,7 +199,7 @@ class Finetune(Training):
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """Weight decay."""
     freeze_ranges_after: Share = 0.5
-    """Share of the steps after which the activation ranges stay as they are."""
+    """Share of the steps after which the scales stay as they are."""
 
 
 class Quantize(Section):
@@ -177,6 +209,10 @@ class Quantize(Section):
     """Where quantization starts."""
     finetune: Finetune = Finetune()
     """Training with fake quantization."""
+    sensitivity_samples: int = Field(default=128, ge=0, le=100_000)
+    """Calibration samples on which each layer's effect on the outputs is measured; 0 measures none."""
+    max_float_layers: int = Field(default=3, ge=0, le=1000)
+    """Most layers that may stay in float where the program would lose more than `max_accuracy_drop`."""
     max_accuracy_drop: Share = 0.003
     """Largest loss of accuracy against the fp32 student, as a share (0.003 is 0.3 points); a gate."""
 
@@ -209,6 +245,8 @@ class Verify(Section):
     """Output steps within which an output counts as equal."""
     min_within_steps: Share = 0.999
     """Least share of outputs within `max_steps`; a gate."""
+    min_integer_share: Share = 0.0
+    """Least share of multiply-accumulates that the runtime computes with integers; a gate, unless it is 0."""
     emulate: Emulate = Emulate.AUTO
     """`auto` runs the emulated board where it can be had, else says "not run"; `require` stops there."""
 

@@ -28,17 +28,25 @@ def optimizer_of(modules: Iterable[nn.Module], training: Training) -> torch.opti
 
 
 def parameter_groups(modules: Iterable[nn.Module], *, weight_decay: float) -> list[dict[str, object]]:
-    """Return two groups: weights, which decay, and norms, biases and other vectors, which do not.
+    """Return the groups: weights, which decay; norms, biases and vectors, which do not; and what has its own rate.
+
+    A parameter with an attribute `learning_rate_factor` learns at that multiple of the learning rate and does not
+    decay; each group says its multiple as `factor`.
 
     Source: He et al. 2018, arXiv:1812.01187, section 3.1.
     """
     decaying: dict[int, nn.Parameter] = {}
+    own_rate: dict[float, dict[int, nn.Parameter]] = {}
     free: dict[int, nn.Parameter] = {}
     for module in (part for root in modules for part in root.modules()):
         # By name: there is no base class of all norms, and models bring their own.
         is_norm = "norm" in type(module).__name__.lower()
         for parameter in module.parameters(recurse=False):
             if parameter.requires_grad:
+                factor = getattr(parameter, "learning_rate_factor", None)
+                if factor is not None:
+                    own_rate.setdefault(factor, {})[id(parameter)] = parameter
+                    continue
                 group = free if is_norm or parameter.ndim <= 1 else decaying
                 group[id(parameter)] = parameter  # a shared parameter counts once
     return [
@@ -47,4 +55,8 @@ def parameter_groups(modules: Iterable[nn.Module], *, weight_decay: float) -> li
             "params": [parameter for key, parameter in free.items() if key not in decaying],
             "weight_decay": 0.0,
         },
+        *(
+            {"params": list(parameters.values()), "weight_decay": 0.0, "factor": factor}
+            for factor, parameters in own_rate.items()
+        ),
     ]

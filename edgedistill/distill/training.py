@@ -135,7 +135,7 @@ class _Fitting:
         # For dropout, wherever the run was interrupted. Not torch.manual_seed, which looks for other devices: 0.2 ms.
         torch.default_generator.manual_seed(seed_of(seed, "step", step.number))
         for group in self._optimizer.param_groups:
-            group["lr"] = step.learning_rate
+            group["lr"] = step.learning_rate * group.get("factor", 1.0)
         self._optimizer.zero_grad()
         inputs = torch.from_numpy(batch.inputs)
         loss = self._objective(self.model, inputs, batch, step.indices, step.view)

@@ -49,6 +49,10 @@ class CalibrationSet:
         """Return the batches of the two halves: every other sample, so that both are stratified."""
         return self._batches(self.indices[::2]), self._batches(self.indices[1::2])
 
+    def batches(self, count: int) -> list[Tensor]:
+        """Return the first samples, `count` or all there are, in batches."""
+        return list(self._batches(self.indices[:count]))
+
     def _batches(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:
         for start in range(0, len(indices), BATCH):
             yield torch.from_numpy(self.transfer_set.plain(indices[start : start + BATCH]).inputs)

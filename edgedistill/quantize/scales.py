@@ -28,6 +28,12 @@ def snap(scale: Tensor, scale_format: ScaleFormat) -> Tensor:
     return held
 
 
+def snap_down(limit: float, scale_format: ScaleFormat) -> Tensor:
+    """Return the largest scale of the format that is at most `limit`, float32."""
+    nearest = float(snap(torch.tensor(limit), scale_format))
+    return torch.tensor(nearest if nearest <= limit else _next_down(nearest, scale_format))
+
+
 def weight_scale(weight: Tensor, spec: QuantSpec) -> Tensor:
     """Return the scale with which the largest weight has code 127.
 

@@ -15,6 +15,7 @@ from edgedistill.report.confusion import MAX_CLASSES, confused_pairs, confusion_
 from edgedistill.report.curve_picture import draw_accuracy, draw_loss
 from edgedistill.report.device_sections import device_sections
 from edgedistill.report.ladder_picture import draw_ladder
+from edgedistill.report.sensitivity_picture import draw_sensitivity
 from edgedistill.report.table import ladder_rows
 from edgedistill.report.verdict import headlines_of, state_of, verdict_of
 from edgedistill.run.summary import FILE, summary_from_file
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from edgedistill.evaluate.executor import Execution
     from edgedistill.report.device_sections import DeviceSection
     from edgedistill.report.drawing import Drawing
-    from edgedistill.run.summary import Confusion, Summary
+    from edgedistill.run.summary import Confusion, FloatLayerRecord, Summary
 
     Picture = Mapping[str, Drawing]
 
 PAGE: Final = "report.html"
 # CSS classes of the screens on which a drawing shows, and its width in pixels there
 _LADDER_PX: Final = {"wide": 1120, "medium": 690, "narrow": 330}
+_LAYERS_PX: Final = {"wide medium": 690, "narrow": 330}
 
 
 def write_report(run_folder: Path) -> Path:
@@ -80,6 +82,7 @@ def page_from_summary(summary: Summary, devices: tuple[DeviceSection, ...]) -> s
             ladder_picture=_ladder_picture(summary),
             executions=_executions(summary),
             devices=devices,
+            layers=_layers(summary),
             curves=[(curve, draw_loss(curve), draw_accuracy(curve)) for curve in summary.curves if curve.points],
             confusions=[
                 (names, confusion_rows(item, summary.classes), confused_pairs(item, summary.classes))
@@ -124,6 +127,17 @@ def _filters() -> dict[str, Callable[..., str]]:
 def _ladder_picture(summary: Summary) -> Picture:
     drawings = {screens: draw_ladder(summary, width=width) for screens, width in _LADDER_PX.items()}
     return {screens: drawing for screens, drawing in drawings.items() if drawing}
+
+
+def _layers(summary: Summary) -> list[tuple[str, Picture, list[FloatLayerRecord]]]:
+    """Return, for each spec, the picture of its layers and those that stay in float."""
+    found: list[tuple[str, Picture, list[FloatLayerRecord]]] = []
+    for spec in dict.fromkeys(item.spec for item in summary.sensitivity):
+        records = [item for item in summary.sensitivity if item.spec == spec]
+        floats = [item for item in summary.float_layers if item.spec == spec]
+        drawn = {screens: draw_sensitivity(records, floats, width=width) for screens, width in _LAYERS_PX.items()}
+        found.append((spec, drawn, floats))
+    return found
 
 
 def _distinct(confusions: Sequence[Confusion]) -> list[tuple[str, Confusion]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgedistill.recipe import Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
-VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 2, "build": 2, "verify": 1, "bench": 2}
+VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 3, "build": 2, "verify": 2, "bench": 2}
 TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline"}
 
 
@@ -82,7 +82,7 @@ class Keys:
 
     def quantize(self, spec: QuantSpec) -> str:
         """Key of the program for one spec."""
-        settings = self.recipe.quantize.model_dump(mode="json", exclude={"max_accuracy_drop"})
+        settings = self.recipe.quantize.model_dump(mode="json")
         temperature = self.recipe.distill.soft_targets.temperature
         return self._key("quantize", student=self.distill, spec=spec.key, settings=settings, temperature=temperature)
 

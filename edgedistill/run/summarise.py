@@ -12,12 +12,15 @@ from edgedistill.run.summary import (
     ArtifactRecord,
     Confusion,
     Curve,
+    FloatLayerRecord,
     GateRecord,
     InstructionRecord,
+    IntegerShareRecord,
     LatencyRecord,
     ParityRecord,
     Record,
     Rung,
+    SensitivityRecord,
     StageRecord,
     Summary,
     UnsteadyRecord,
@@ -52,6 +55,7 @@ def summarise(
     ladder = sorted(_all(results, "rungs", Rung), key=lambda rung: ORDER.index(rung.stage))
     artifacts = tuple(_all(results, "artifact", ArtifactRecord))
     parity = tuple(_all(results, "parity", ParityRecord))
+    shares = tuple(_all(results, "integer_share", IntegerShareRecord))
     return Summary(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
@@ -70,10 +74,13 @@ def summarise(
             *(item for item in measured if isinstance(item, UnsteadyRecord)),
         ),
         instructions=tuple(_all(results, "instructions", InstructionRecord)),
-        gates=tuple(_gates(recipe, ladder, artifacts, parity)),
+        gates=(*_gates(recipe, ladder, artifacts, parity), *_share_gates(shares)),
         stages=tuple(_stage(record, state) for record, state in records.values()),
         curves=tuple(_all(results, "curves", Curve)),
         confusion=tuple(_all(results, "confusion", Confusion)),
+        sensitivity=tuple(_all(results, "sensitivity", SensitivityRecord)),
+        float_layers=tuple(_all(results, "float_layers", FloatLayerRecord)),
+        integer_share=shares,
         notes=tuple(dict.fromkeys(_notes(results))),
     )
 
@@ -121,6 +128,18 @@ def _gates(
     for pair in parity:
         yield _parity_gate(recipe, pair)
     yield from _accuracy_gates(recipe, ladder)
+
+
+def _share_gates(shares: Sequence[IntegerShareRecord]) -> Iterator[GateRecord]:
+    for share in shares:
+        if share.wanted:
+            named = ", ".join(f"{item.kind} {item.node}" for item in share.floats) or "none"
+            yield GateRecord(
+                name=f"multiply-accumulates of {share.target} in integer kernels",
+                passed=share.fraction >= share.wanted,
+                found=f"{share.fraction:.2%}; in float: {named}",
+                wanted=f"at least {share.wanted:.2%}",
+            )
 
 
 def _parity_gate(recipe: Recipe, pair: ParityRecord) -> GateRecord:

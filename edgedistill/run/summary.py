@@ -176,6 +176,64 @@ class InstructionRecord(Record):
     execution: Literal[Execution.EMULATED] = Execution.EMULATED
 
 
+class SensitivityRecord(Record):
+    """What quantizing one layer does to the outputs, before fine-tuning."""
+
+    spec: str
+    """The spec's title."""
+    node: str
+    """Operator in the program."""
+    layer: str
+    """Dotted path of its module."""
+    alone_sqnr_db: float
+    """Signal to quantization noise of the outputs, in dB, with this layer alone quantized."""
+    alone_agreement: float
+    """Share of samples with the same class as in float, with this layer alone quantized."""
+    others_sqnr_db: float
+    """As `alone_sqnr_db`, with everything quantized but this layer."""
+    others_agreement: float
+    """As `alone_agreement`, with everything quantized but this layer."""
+
+
+class FloatLayerRecord(Record):
+    """A layer that stays in float."""
+
+    spec: str
+    node: str
+    layer: str
+    accuracy_before: float
+    """Of the program with this layer quantized."""
+    accuracy_after: float
+    """Of the program with this layer in float."""
+
+
+class FloatOperator(Record):
+    """An operator that multiplies and accumulates in float."""
+
+    node: str
+    kind: str
+    macs: int
+
+
+class IntegerShareRecord(Record):
+    """What a runtime computes with integers, from the graph that it runs."""
+
+    target: str
+    """`target/profile`."""
+    label: str
+    """Whose graph it is: runtime, version, options, machine."""
+    fraction: float
+    """Multiply-accumulates with integer kernels over all of them."""
+    macs: int
+    """All of them, for one sample."""
+    floats: tuple[FloatOperator, ...]
+    """Products in float."""
+    islands: dict[str, int]
+    """Other operators in float, by type, with their number."""
+    wanted: float
+    """The recipe's limit; 0 means none."""
+
+
 class StageRecord(Record):
     """One stage of the run."""
 
@@ -245,6 +303,9 @@ class Summary(Record):
     stages: tuple[StageRecord, ...]
     curves: tuple[Curve, ...] = ()
     confusion: tuple[Confusion, ...] = ()
+    sensitivity: tuple[SensitivityRecord, ...] = ()
+    float_layers: tuple[FloatLayerRecord, ...] = ()
+    integer_share: tuple[IntegerShareRecord, ...] = ()
     notes: tuple[str, ...] = ()
 
 

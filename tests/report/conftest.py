@@ -18,11 +18,15 @@ from edgedistill.run.summary import (
     Curve,
     CurvePoint,
     FileRecord,
+    FloatLayerRecord,
+    FloatOperator,
     GateRecord,
     InstructionRecord,
+    IntegerShareRecord,
     LatencyRecord,
     ParityRecord,
     Rung,
+    SensitivityRecord,
     StageRecord,
     Summary,
     UnsteadyRecord,
@@ -313,6 +317,38 @@ def full_summary() -> Summary:
         confusion=(
             confusion(10),
             confusion(10).model_copy(update={"stage": "artifact onnxruntime-aarch64"}),
+        ),
+        sensitivity=tuple(
+            SensitivityRecord(
+                spec="uint8 asymmetric",
+                node=f"conv2d_{index}",
+                layer=f"stages.{index}.conv1",
+                alone_sqnr_db=48.0 - 3 * index,
+                alone_agreement=0.999,
+                others_sqnr_db=31.0 + index,
+                others_agreement=0.99,
+            )
+            for index in range(9)
+        ),
+        float_layers=(
+            FloatLayerRecord(
+                spec="uint8 asymmetric",
+                node="conv2d_8",
+                layer="stages.8.conv1",
+                accuracy_before=0.9102,
+                accuracy_after=0.9188,
+            ),
+        ),
+        integer_share=(
+            IntegerShareRecord(
+                target=TARGET,
+                label="ONNX Runtime 1.31.1, x86_64 workstation",
+                fraction=0.93,
+                macs=3_021_888,
+                floats=(FloatOperator(node="conv2d_8", kind="FusedConv", macs=211_532),),
+                islands={"HardSigmoid": 2},
+                wanted=0.9,
+            ),
         ),
         notes=("Fashion-MNIST: 60,000 training and 10,000 evaluation images.",),
     )

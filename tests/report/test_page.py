@@ -69,7 +69,7 @@ def read(folder: Path) -> Page:
 def test_every_section_is_there_once_and_can_be_reached(full: Summary, run_folder: Layer) -> None:
     page = read(run_folder(full))
     assert len(page.all("h1")) == 1
-    optional = ["instructions", "training", "confusion", "notes"]
+    optional = ["instructions", "layers", "training", "confusion", "notes"]
     assert sorted(page.ids) == sorted(ALWAYS + optional)
     links = [str(attributes["href"]).removeprefix("#") for attributes in page.all("a")]
     assert sorted(links) == sorted(set(page.ids) - {"verdict", "headline"})

@@ -29,7 +29,7 @@ def quick_document() -> dict[str, object]:
         "distill": {"epochs": 2, "batch_size": 64, "label_weight": 1.0},
         "quantize": {
             "calibration": {"samples": 64, "max_drift": 5.0},
-            "finetune": {"epochs": 1, "batch_size": 64},
+            "finetune": {"epochs": 1, "batch_size": 64, "when": "always"},
             "max_accuracy_drop": 0.2,
         },
         "targets": [{"target": "arm-onnxruntime", "profile": "raspberry-pi-4"}],

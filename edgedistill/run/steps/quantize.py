@@ -6,30 +6,48 @@ from typing import TYPE_CHECKING
 
 from edgedistill.distill.objective import EmbeddingObjective, SoftTargetObjective
 from edgedistill.evaluate.torch_executors import ProgramExecutor
-from edgedistill.quantize.finetune import quantize as quantize_student
+from edgedistill.quantize.finetune import StudentObjective
 from edgedistill.quantize.program import DESCRIPTION_FILE, PROGRAM_FILE
-from edgedistill.recipe import Task
+from edgedistill.quantize.student import Wanted
+from edgedistill.quantize.student import quantize as quantize_student
+from edgedistill.recipe import Guide, Task
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.rungs import confusions, curve, rung
+from edgedistill.run.summary import FloatLayerRecord, SensitivityRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
     from edgedistill.distill.objective import Objective
+    from edgedistill.quantize.program import QuantizedProgram
     from edgedistill.quantize.spec import QuantSpec
+    from edgedistill.quantize.student import Quantized
     from edgedistill.run.context import Context
 
 
 def quantize(context: Context, spec: QuantSpec, *, step: str) -> Outcome:
-    """Calibrate, fine-tune with the teacher's soft targets, convert, save."""
-    recipe = context.recipe
+    """Calibrate, fine-tune where that is not enough, convert, save."""
+    recipe, student, judge = context.recipe, context.trained_student(), context.judge
+    known: dict[str, NDArray[np.float32]] = {}
+
+    def outputs_of(program: QuantizedProgram) -> NDArray[np.float32]:
+        if program.fingerprint not in known:
+            known[program.fingerprint] = context.outputs(ProgramExecutor(program))
+        return known[program.fingerprint]
+
+    floor = context.test_score(student) - recipe.quantize.max_accuracy_drop
     quantized = quantize_student(
-        context.trained_student(),
+        student,
         context.transfer_set,
-        _objective(context),
+        _objective(context, student),
         spec=spec,
         settings=recipe.quantize,
         seed=recipe.seed,
+        wanted=Wanted(lambda program: judge.score(outputs_of(program)), floor),
         key=context.keys.quantize(spec),
         checkpoint=context.directory.work_folder(step) / "checkpoint",
         evaluate=context.test_score,
@@ -39,27 +57,62 @@ def quantize(context: Context, spec: QuantSpec, *, step: str) -> Outcome:
     quantized.program.save(folder)
     rungs = []
     if quantized.calibrated is not quantized.program:
-        before = ProgramExecutor(quantized.calibrated)
-        rungs.append(rung("calibrated", before, context.outputs(before), context.judge))
-    executor = ProgramExecutor(quantized.program)
-    outputs = context.outputs(executor)
-    rungs.append(rung("program", executor, outputs, context.judge))
+        calibrated = quantized.calibrated
+        rungs.append(rung("calibrated", ProgramExecutor(calibrated), outputs_of(calibrated), judge))
+    outputs = outputs_of(quantized.program)
+    rungs.append(rung("program", ProgramExecutor(quantized.program), outputs, judge))
     result = {
         "rungs": [item.model_dump(mode="json") for item in rungs],
-        "curves": [curve("finetune", quantized.history).model_dump(mode="json")],
-        "confusion": [item.model_dump(mode="json") for item in confusions("program", outputs, context.judge)],
+        "curves": [curve("finetune", quantized.history).model_dump(mode="json")] if quantized.history.points else [],
+        "confusion": [item.model_dump(mode="json") for item in confusions("program", outputs, judge)],
         "program": quantized.program.fingerprint,
+        "sensitivity": _sensitivity(quantized, spec),
+        "float_layers": _float_layers(quantized, spec),
+        "notes": list(quantized.notes),
     }
     return Outcome(result, [folder / PROGRAM_FILE, folder / DESCRIPTION_FILE])
-
-
-def _objective(context: Context) -> Objective:
-    """Return what fine-tuning makes small: what the teacher says, alone."""
-    if context.recipe.task is Task.EMBEDDING:
-        return EmbeddingObjective(context.soft_targets())
-    return SoftTargetObjective(context.soft_targets(), temperature=context.recipe.distill.soft_targets.temperature)
 
 
 def program_folder(context: Context, spec: QuantSpec) -> Path:
     """Return where the program of a spec is kept."""
     return context.directory.folder / "programs" / spec.key
+
+
+def _objective(context: Context, student: nn.Module) -> Objective:
+    """Return what fine-tuning makes small: what the teacher, or the fp32 student, says, alone."""
+    temperature = context.recipe.distill.soft_targets.temperature
+    if context.recipe.task is Task.EMBEDDING:
+        return EmbeddingObjective(context.soft_targets())
+    if context.recipe.quantize.finetune.guide is Guide.STUDENT:
+        return StudentObjective(student, temperature=temperature)
+    return SoftTargetObjective(context.soft_targets(), temperature=temperature)
+
+
+def _sensitivity(quantized: Quantized, spec: QuantSpec) -> list[dict[str, object]]:
+    records = (
+        SensitivityRecord(
+            spec=spec.title,
+            node=item.node,
+            layer=item.layer,
+            alone_sqnr_db=item.alone_sqnr_db,
+            alone_agreement=item.alone_agreement,
+            others_sqnr_db=item.others_sqnr_db,
+            others_agreement=item.others_agreement,
+        )
+        for item in quantized.sensitivity
+    )
+    return [record.model_dump(mode="json") for record in records]
+
+
+def _float_layers(quantized: Quantized, spec: QuantSpec) -> list[dict[str, object]]:
+    records = (
+        FloatLayerRecord(
+            spec=spec.title,
+            node=item.node,
+            layer=item.layer,
+            accuracy_before=item.accuracy_before,
+            accuracy_after=item.accuracy_after,
+        )
+        for item in quantized.float_layers
+    )
+    return [record.model_dump(mode="json") for record in records]

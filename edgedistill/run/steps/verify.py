@@ -6,8 +6,12 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgedistill.errors import DependencyError, DeviceError, UnsupportedError
 from edgedistill.evaluate.executor import Execution, Limits, StatesLimits
+from edgedistill.evaluate.integer_share import integer_share
+from edgedistill.evaluate.onnx_runtime import OnnxRuntimeExecutor
 from edgedistill.evaluate.parity import parity
 from edgedistill.evaluate.torch_executors import ProgramExecutor
 from edgedistill.quantize.program import load_program
@@ -16,12 +20,11 @@ from edgedistill.run.steps.build import artifact_folder
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.quantize import program_folder
 from edgedistill.run.steps.rungs import confusions, rung, rung_not_run
-from edgedistill.run.summary import ParityLimits, ParityRecord
+from edgedistill.run.summary import FloatOperator, IntegerShareRecord, ParityLimits, ParityRecord
 from edgedistill.targets.folder import model_bytes, open_artifact
 from edgedistill.targets.registry import target_named
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgedistill.evaluate.executor import Executor
@@ -41,6 +44,7 @@ def verify(context: Context, choice: TargetChoice) -> Outcome:
             "rungs": [item.model_dump(mode="json") for item in proof.rungs],
             "parity": [item.model_dump(mode="json") for item in proof.parity],
             "confusion": [item.model_dump(mode="json") for item in proof.confusion],
+            "integer_share": [item.model_dump(mode="json") for item in proof.shares],
         }
     )
 
@@ -54,6 +58,7 @@ class _Proof:
         self.rungs: list[Rung] = []
         self.parity: list[ParityRecord] = []
         self.confusion: list[Confusion] = []
+        self.shares: list[IntegerShareRecord] = []
 
     def run(self) -> None:
         target = target_named(self.choice.target)
@@ -78,7 +83,22 @@ class _Proof:
             self.rungs.append(rung("artifact", executor, outputs, judge, target=self.title, size_bytes=size))
             self.confusion.extend(confusions(f"artifact {executor.name}", outputs, judge))
             self._compare(before, reference, executor, outputs)
+            if isinstance(executor, OnnxRuntimeExecutor):
+                self.shares.append(self._integer_share(executor))
             before, reference = executor, outputs
+
+    def _integer_share(self, executor: OnnxRuntimeExecutor) -> IntegerShareRecord:
+        sample = self.context.evaluation_set.plain(np.arange(1)).inputs
+        found = integer_share(executor.path, sample, options=executor.options)
+        return IntegerShareRecord(
+            target=self.title,
+            label=executor.label,
+            fraction=found.fraction,
+            macs=sum(item.macs for item in (*found.integers, *found.floats)),
+            floats=tuple(FloatOperator(node=item.node, kind=item.kind, macs=item.macs) for item in found.floats),
+            islands=dict(found.islands),
+            wanted=self.context.recipe.verify.min_integer_share,
+        )
 
     def _outputs(self, executor: Executor) -> NDArray[np.float32]:
         with self.context.progress.track(f"verify in {executor.name}", total=1) as tracker:

@@ -1,0 +1,209 @@
+"""Quantizes a trained student: calibrate, then fine-tune where needed, then leave layers in float where needed."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edgedistill.distill.history import History
+from edgedistill.progress import SILENT
+from edgedistill.quantize.annotate import annotate
+from edgedistill.quantize.calibrate import CalibrationSet, calibrate
+from edgedistill.quantize.capture import capture
+from edgedistill.quantize.convert import convert
+from edgedistill.quantize.finetune import finetune
+from edgedistill.quantize.sensitivity import Sensitivity, sensitivities
+from edgedistill.recipe import FinetuneWhen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import fx, nn
+
+    from edgedistill.data.transfer_set import TransferSet
+    from edgedistill.distill.objective import Objective
+    from edgedistill.progress import Progress
+    from edgedistill.quantize.program import QuantizedProgram
+    from edgedistill.quantize.spec import QuantSpec
+    from edgedistill.recipe import Quantize
+
+
+@dataclass(frozen=True)
+class FloatLayer:
+    """A layer that stays in float because the program lost too much with it.
+
+    Args:
+        node: name of the operator.
+        layer: dotted path of its module.
+        accuracy_before: of the program with the layer quantized, 0 to 1.
+        accuracy_after: of the program with the layer in float.
+    """
+
+    node: str
+    layer: str
+    accuracy_before: float
+    accuracy_after: float
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A quantized student, and how it came about.
+
+    Args:
+        program: the result.
+        calibrated: the program before fine-tuning; the same object where there was none.
+        history: of the fine-tuning.
+        sensitivity: of each layer, before fine-tuning.
+        float_layers: what stays in float, in the order of choice.
+        notes: what the reader of a run should know.
+    """
+
+    program: QuantizedProgram
+    calibrated: QuantizedProgram
+    history: History
+    sensitivity: tuple[Sensitivity, ...] = ()
+    float_layers: tuple[FloatLayer, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Says whether a program is good enough.
+
+    Args:
+        accuracy: of a program, 0 to 1.
+        floor: least accuracy that is good enough.
+    """
+
+    accuracy: Callable[[QuantizedProgram], float]
+    floor: float
+
+
+def quantize(
+    student: nn.Module,
+    transfer_set: TransferSet,
+    objective: Objective,
+    *,
+    spec: QuantSpec,
+    settings: Quantize,
+    seed: int,
+    wanted: Wanted | None = None,
+    key: str = "",
+    checkpoint: Path | None = None,
+    evaluate: Callable[[nn.Module], float] | None = None,
+    progress: Progress = SILENT,
+) -> Quantized:
+    """Return the student as a quantized program; the student itself is not changed.
+
+    Args:
+        student: a trained fp32 model.
+        transfer_set: what it is calibrated and fine-tuned on.
+        objective: what fine-tuning makes small, usually the teacher's soft targets.
+        spec: how the target wants numbers.
+        settings: calibration, fine-tuning, sensitivity.
+        seed: of sample choice and order.
+        wanted: says whether calibration alone is enough, and whether layers must stay in float; without one,
+            fine-tuning is always done and no layer stays in float.
+        key: names the student and the objective, as in `training.fit`.
+        checkpoint: as in `training.fit`.
+        evaluate: as in `training.fit`; called with the fake-quantized model.
+        progress: as in `training.fit`.
+
+    Raises:
+        ModelError: the student cannot be captured.
+        DataError: the ranges of two halves of the calibration samples differ too much.
+    """
+    samples = CalibrationSet(transfer_set, settings.calibration, seed=seed)
+    captured = capture(student, samples.example())
+    graph = annotate(copy.deepcopy(captured), spec)
+    calibrate(graph, samples, max_drift=settings.calibration.max_drift)
+    calibrated = convert(graph, spec, samples.example())
+    measured = _sensitivity(graph, samples, settings, progress)
+    accuracy = wanted.accuracy(calibrated) if wanted else None
+    enough = wanted is not None and accuracy is not None and accuracy >= wanted.floor
+    if not settings.finetune.epochs or (enough and settings.finetune.when is FinetuneWhen.NEEDED):
+        result = Quantized(calibrated, calibrated, History(()), measured, notes=_skipped(wanted, accuracy, settings))
+    else:
+        history = finetune(
+            graph,
+            transfer_set,
+            objective,
+            samples=samples,
+            settings=settings.finetune,
+            seed=seed,
+            key=key,
+            checkpoint=checkpoint,
+            evaluate=evaluate,
+            progress=progress,
+        )
+        result = Quantized(convert(graph, spec, samples.example()), calibrated, history, measured)
+    if wanted is None or not settings.max_float_layers:
+        return result
+    return _with_float_layers(
+        result, captured, graph, samples, spec=spec, settings=settings, wanted=wanted, progress=progress
+    )
+
+
+def _skipped(wanted: Wanted | None, accuracy: float | None, settings: Quantize) -> tuple[str, ...]:
+    if wanted is None or accuracy is None or not settings.finetune.epochs:
+        return ()
+    found = f"calibrated only, the program reaches {accuracy:.2%}, wanted at least {wanted.floor:.2%}"
+    return (f"fine-tuning was skipped: {found} (quantize.finetune.when: needed)",)
+
+
+def _sensitivity(
+    graph: fx.GraphModule, samples: CalibrationSet, settings: Quantize, progress: Progress
+) -> tuple[Sensitivity, ...]:
+    if not settings.sensitivity_samples:
+        return ()
+    return sensitivities(graph, samples.batches(settings.sensitivity_samples), progress=progress)
+
+
+def _with_float_layers(
+    result: Quantized,
+    captured: fx.GraphModule,
+    graph: fx.GraphModule,
+    samples: CalibrationSet,
+    *,
+    spec: QuantSpec,
+    settings: Quantize,
+    wanted: Wanted,
+    progress: Progress,
+) -> Quantized:
+    """Leave layers in float, the one that gains most first, until the accuracy is enough or no more are allowed."""
+    best, program = wanted.accuracy(result.program), result.program
+    chosen: list[FloatLayer] = []
+    if best >= wanted.floor:
+        return result
+    trained = _with_weights_of(captured, graph)
+    count = max(settings.sensitivity_samples, 1)
+    while best < wanted.floor and len(chosen) < settings.max_float_layers:
+        taken = [item.node for item in chosen]
+        candidates = sensitivities(graph, samples.batches(count), progress=progress)
+        ranked = sorted(candidates, key=lambda item: item.others_sqnr_db, reverse=True)
+        worst = next((item for item in ranked if item.node not in taken), None)
+        if worst is None:
+            break
+        graph = annotate(copy.deepcopy(trained), spec, keep_float=[*taken, worst.node])
+        calibrate(graph, samples)
+        attempt = convert(graph, spec, samples.example())
+        accuracy = wanted.accuracy(attempt)
+        chosen.append(FloatLayer(worst.node, worst.layer, best, accuracy))
+        if accuracy >= best:
+            best, program = accuracy, attempt
+    note = f"{len(chosen)} layer(s) stay in float, because the program would lose too much with them: " + ", ".join(
+        f"{item.layer} ({item.accuracy_before:.2%} to {item.accuracy_after:.2%})" for item in chosen
+    )
+    return Quantized(
+        program, result.calibrated, result.history, result.sensitivity, tuple(chosen), (*result.notes, note)
+    )
+
+
+def _with_weights_of(captured: fx.GraphModule, graph: fx.GraphModule) -> fx.GraphModule:
+    """Return a captured graph with the weights that an annotated copy of it has been trained to."""
+    trained = copy.deepcopy(captured)
+    state = graph.state_dict()
+    trained.load_state_dict({name: state[name] for name in trained.state_dict()})
+    return trained
