@@ -95,6 +95,26 @@ class EmbeddingObjective:
         return embedding_loss(model(inputs), self._soft_targets.rows(indices, view).logits)
 
 
+class StudentObjective:
+    """The fp32 student's soft targets, computed in each step: for where no teacher is at hand.
+
+    Args:
+        student: the trained fp32 student; its weights stay.
+        temperature: of both distributions, above 0.
+    """
+
+    def __init__(self, student: nn.Module, *, temperature: float) -> None:
+        self.extra = nn.ModuleList()
+        self._student, self._temperature = student.eval(), temperature
+
+    def __call__(self, model: nn.Module, inputs: Tensor, batch: Batch, indices: Indices, view: int) -> Tensor:
+        """Return the soft-target loss between the model and the student."""
+        del batch, indices, view
+        with torch.no_grad():
+            targets = self._student(inputs)
+        return soft_target_loss(model(inputs), targets, temperature=self._temperature)
+
+
 class DistillObjective:
     """Labels, soft targets and hints, weighted as the recipe says.
 

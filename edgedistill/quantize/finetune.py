@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from edgedistill.distill.losses.soft_targets import soft_target_loss
 from edgedistill.distill.training import fit
 from edgedistill.progress import SILENT
 from edgedistill.quantize.annotate import activation_quantizers
@@ -92,26 +91,6 @@ def finetune(
     )
     scales.finish()
     return history
-
-
-class StudentObjective:
-    """The fp32 student's soft targets, computed in each step: for where no teacher is at hand.
-
-    Args:
-        student: the trained fp32 student; its weights stay.
-        temperature: of both distributions, above 0.
-    """
-
-    def __init__(self, student: nn.Module, *, temperature: float) -> None:
-        self.extra = nn.ModuleList()
-        self._student, self._temperature = student.eval(), temperature
-
-    def __call__(self, model: nn.Module, inputs: Tensor, batch: Batch, indices: NDArray[np.int64], view: int) -> Tensor:
-        """Return the soft-target loss between the model and the student."""
-        del batch, indices, view
-        with torch.no_grad():
-            targets = self._student(inputs)
-        return soft_target_loss(model(inputs), targets, temperature=self._temperature)
 
 
 class DampedObjective:

@@ -11,10 +11,11 @@ from noise_images import noise_set
 from small_models import calibrated, images, residual, separable
 from torch import Tensor, nn
 
+from edgedistill.distill.objective import StudentObjective
 from edgedistill.quantize.annotate import activation_quantizers
 from edgedistill.quantize.calibrate import CalibrationSet
 from edgedistill.quantize.fake import ActivationQuantizer, LearnedRound, WeightQuantizer
-from edgedistill.quantize.finetune import DampedObjective, StudentObjective, finetune
+from edgedistill.quantize.finetune import DampedObjective, finetune
 from edgedistill.quantize.scales import snap
 from edgedistill.quantize.spec import QuantSpec, ScaleFormat
 from edgedistill.recipe import Calibration, Finetune, Scales

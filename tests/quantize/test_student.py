@@ -9,7 +9,7 @@ import pytest
 from noise_images import noise_set
 from small_models import residual
 
-from edgedistill.quantize.finetune import StudentObjective
+from edgedistill.distill.objective import StudentObjective
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.operators import DEQUANTIZE
 from edgedistill.quantize.patterns import Role, role_of

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgedistill.distill.objective import EmbeddingObjective, SoftTargetObjective
+from edgedistill.distill.objective import EmbeddingObjective, SoftTargetObjective, StudentObjective
 from edgedistill.evaluate.torch_executors import ProgramExecutor
-from edgedistill.quantize.finetune import StudentObjective
 from edgedistill.quantize.program import DESCRIPTION_FILE, PROGRAM_FILE
 from edgedistill.quantize.student import Wanted
 from edgedistill.quantize.student import quantize as quantize_student
