@@ -224,6 +224,27 @@ class TargetChoice(Section):
     """Name of the target: see `edgedistill targets`."""
     profile: str
     """Name of the device profile of that target."""
+    options: dict[str, Scalar] = {}
+    """What else this target can be told, such as `dla: true`: see its README."""
+
+    @property
+    def title(self) -> str:
+        """The choice in one word: "jetson-tensorrt/agx-orin+dla=true"."""
+        return f"{self.target}/{self.profile}{self._suffix}"
+
+    @property
+    def configured(self) -> str:
+        """The profile with its options: "agx-orin+dla=true"."""
+        return f"{self.profile}{self._suffix}"
+
+    @property
+    def folder_name(self) -> str:
+        """Name of a folder for this choice alone: "jetson-tensorrt-agx-orin-dla-true"."""
+        return "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in self.title)
+
+    @property
+    def _suffix(self) -> str:
+        return "".join(f"+{name}={json.dumps(value)}" for name, value in sorted(self.options.items()))
 
 
 class Emulate(StrEnum):

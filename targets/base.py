@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from edgedistill.errors import UnsupportedError, nearest
 from edgedistill.quantize.spec import QuantSpec
@@ -26,12 +26,17 @@ __all__ = [
     "About",
     "Artifact",
     "ArtifactFile",
+    "ChecksFiles",
     "DeviceProfile",
+    "FileCheck",
+    "Inspection",
+    "Inspects",
     "Issue",
     "Package",
     "QuantSpec",
     "QuantizedTensor",
     "Severity",
+    "TakesOptions",
     "Target",
     "profiles_from_folder",
 ]
@@ -42,6 +47,7 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"  # nothing is wrong; good to know
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,13 @@ class DeviceProfile:
         name: the profile's name: "raspberry-pi-5".
         title: the device's own name: "Raspberry Pi 5".
         facts: everything else: cpu, cores, memory_bytes, features, runtime, sources.
+        options: what the recipe's `targets[].options` say for this target.
     """
 
     name: str
     title: str
     facts: Mapping[str, object]
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -179,6 +187,67 @@ class Target(Protocol):
         """Return the ways to run the artifact without the device, each labelled."""
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a saved model by reading it, without running it; a gate of `verify`.
+
+    Args:
+        name: what was looked at.
+        label: by what, and what that is not.
+        passed: none where it could not be done here.
+        found: one line.
+        wanted: one line.
+        details: for machines; must have a JSON form.
+    """
+
+    name: str
+    label: str
+    passed: bool | None
+    found: str
+    wanted: str
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Inspects(Protocol):
+    """A target that can look into a saved artifact without running it."""
+
+    def inspections(self, artifact: Artifact) -> Sequence[Inspection]:
+        """Return what was found, "not run" where a tool is missing."""
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What was found in a model file.
+
+    Args:
+        title: what it was judged for: "TensorRT 10.3".
+        issues: the broken rules.
+    """
+
+    title: str
+    issues: Sequence[Issue]
+
+
+@runtime_checkable
+class ChecksFiles(Protocol):
+    """A target that judges any model file, not only those that edgedistill wrote."""
+
+    def check_file(self, path: Path, profile: DeviceProfile | None, options: Mapping[str, str]) -> FileCheck:
+        """Return the broken rules of a model file; without a profile for what the target takes as usual."""
+
+    def inspect_file(self, path: Path) -> Sequence[Inspection]:
+        """Return what the vendor's own tools make of a model file, "not run" where one is missing."""
+
+
+@runtime_checkable
+class TakesOptions(Protocol):
+    """A target that a recipe can tell more than a profile."""
+
+    def check_options(self, profile: DeviceProfile) -> None:
+        """Refuse options of `profile.options` that are not known or do not go with the profile."""
+
+
 def profiles_from_folder(folder: Path) -> dict[str, DeviceProfile]:
     """Return the device profiles of a folder of TOML files by name; each has `title` and its facts."""
     profiles = {}
@@ -189,15 +258,22 @@ def profiles_from_folder(folder: Path) -> dict[str, DeviceProfile]:
     return profiles
 
 
-def profile_named(target: Target, name: str) -> DeviceProfile:
-    """Return one profile of a target.
+def profile_named(target: Target, name: str, options: Mapping[str, object] | None = None) -> DeviceProfile:
+    """Return one profile of a target, with the recipe's options.
 
     Raises:
-        UnsupportedError: the target has no such profile.
+        UnsupportedError: the target has no such profile, cannot build for it, or has no such option.
     """
     profiles = target.profiles()
     if name not in profiles:
         raise UnsupportedError(
             f"profile '{name}' of target '{target.name}'", found="not known", fix=nearest(name, profiles)
         )
-    return profiles[name]
+    profile = replace(profiles[name], options=dict(options or {}))
+    if "refused" in profile.facts:
+        raise UnsupportedError(f"profile '{name}' of target '{target.name}'", found=str(profile.facts["refused"]))
+    if isinstance(target, TakesOptions):
+        target.check_options(profile)
+    elif options:
+        raise UnsupportedError(f"options of target '{target.name}'", found=", ".join(options), wanted="none")
+    return profile

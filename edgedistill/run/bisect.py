@@ -97,7 +97,7 @@ def _artifact(context: Context, choice: TargetChoice, samples: int) -> Iterator[
                     reason = str(error)
             tracker.advance()
         yield ArtifactBisection(
-            target=f"{choice.target}/{choice.profile}",
+            target=choice.title,
             executor=executor.name,
             label=executor.label if found is not None else "",
             execution=executor.execution,

@@ -46,7 +46,7 @@ class Keys:
     def spec(self, choice: TargetChoice) -> QuantSpec:
         """Return how a chosen target wants numbers."""
         target = target_named(choice.target)
-        return target.quant_spec(profile_named(target, choice.profile))
+        return target.quant_spec(profile_named(target, choice.profile, choice.options))
 
     def soft_targets(self, transfer_fingerprint: str) -> str:
         """Return the name of the teacher's outputs in the cache; shared by every run with this teacher and data."""
@@ -89,12 +89,12 @@ class Keys:
     def build(self, choice: TargetChoice) -> str:
         """Key of one artifact."""
         target = target_named(choice.target)
-        profile = profile_named(target, choice.profile)
+        profile = profile_named(target, choice.profile, choice.options)
         return self._key(
             "build",
             program=self.quantize(self.spec(choice)),
             target=choice.target,
-            profile={"name": profile.name, "title": profile.title, **profile.facts},
+            profile={"name": profile.name, "title": profile.title, **profile.facts, **_options(choice)},
             name=self.recipe.name,
             classes=self.recipe.data.classes,
         )
@@ -135,3 +135,8 @@ class Keys:
     @cached_property
     def _student(self) -> str:
         return fingerprints.fingerprint(self.recipe.student, self.recipe_folder)
+
+
+def _options(choice: TargetChoice) -> dict[str, object]:
+    """Return the options of a choice for its key; nothing where there are none, so that earlier keys stay."""
+    return {"options": choice.options} if choice.options else {}

@@ -156,7 +156,7 @@ def _steps(recipe: Recipe, keys: Keys) -> Iterator[PlannedStage]:
             yield PlannedStage(f"quantize {spec.title}", keys.quantize(spec), "to-do", "", Stage.QUANTIZE, spec=spec)
     for stage, key in ((Stage.BUILD, keys.build), (Stage.VERIFY, keys.verify), (Stage.BENCH, keys.bench)):
         for choice in recipe.targets:
-            name = f"{stage} {choice.target}/{choice.profile}"
+            name = f"{stage} {choice.title}"
             yield PlannedStage(name, key(choice), "to-do", "", stage, choice=choice)
 
 

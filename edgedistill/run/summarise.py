@@ -14,6 +14,7 @@ from edgedistill.run.summary import (
     Curve,
     FloatLayerRecord,
     GateRecord,
+    InspectionRecord,
     InstructionRecord,
     IntegerShareRecord,
     LatencyRecord,
@@ -56,6 +57,7 @@ def summarise(
     artifacts = tuple(_all(results, "artifact", ArtifactRecord))
     parity = tuple(_all(results, "parity", ParityRecord))
     shares = tuple(_all(results, "integer_share", IntegerShareRecord))
+    inspections = tuple(_all(results, "inspections", InspectionRecord))
     return Summary(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
@@ -65,6 +67,7 @@ def summarise(
         ladder=tuple(ladder),
         artifacts=artifacts,
         parity=parity,
+        inspections=inspections,
         latency=(
             *_all(results, "latency", LatencyRecord),
             *(item for item in measured if isinstance(item, LatencyRecord)),
@@ -74,7 +77,7 @@ def summarise(
             *(item for item in measured if isinstance(item, UnsteadyRecord)),
         ),
         instructions=tuple(_all(results, "instructions", InstructionRecord)),
-        gates=(*_gates(recipe, ladder, artifacts, parity), *_share_gates(shares)),
+        gates=(*_gates(recipe, ladder, artifacts, parity, inspections), *_share_gates(shares)),
         stages=tuple(_stage(record, state) for record, state in records.values()),
         curves=tuple(_all(results, "curves", Curve)),
         confusion=tuple(_all(results, "confusion", Confusion)),
@@ -116,8 +119,9 @@ def _gates(
     ladder: Sequence[Rung],
     artifacts: Sequence[ArtifactRecord],
     parity: Sequence[ParityRecord],
+    inspections: Sequence[InspectionRecord],
 ) -> Iterator[GateRecord]:
-    """Yield the three gates: codes read back, outputs in agreement, accuracy kept."""
+    """Yield the gates: codes read back, outputs in agreement, accuracy kept, and what a target looks into."""
     for artifact in artifacts:
         yield GateRecord(
             name=f"codes, scales and zero points read back from {artifact.target}/{artifact.profile}",
@@ -128,6 +132,9 @@ def _gates(
     for pair in parity:
         yield _parity_gate(recipe, pair)
     yield from _accuracy_gates(recipe, ladder)
+    for item in inspections:
+        name = f"{item.target}: {item.name} ({item.label})"
+        yield GateRecord(name=name, passed=item.passed, found=item.found, wanted=item.wanted)
 
 
 def _share_gates(shares: Sequence[IntegerShareRecord]) -> Iterator[GateRecord]:

@@ -112,6 +112,24 @@ class ParityRecord(Record):
     note: str = ""
 
 
+class InspectionRecord(Record):
+    """What was found in a saved artifact by reading it, without running it."""
+
+    target: str
+    """`target/profile`."""
+    name: str
+    """What was looked at."""
+    label: str
+    """By what, and what that is not."""
+    execution: Literal[Execution.PARSED] = Execution.PARSED
+    passed: bool | None
+    """Whether the gate passed; none when not run."""
+    found: str
+    wanted: str
+    details: dict[str, object] = {}
+    """For machines; what is in it, the target's README says."""
+
+
 class LatencyRecord(Record):
     """Latency of one model in one runtime on one machine."""
 
@@ -296,6 +314,7 @@ class Summary(Record):
     ladder: tuple[Rung, ...]
     artifacts: tuple[ArtifactRecord, ...]
     parity: tuple[ParityRecord, ...]
+    inspections: tuple[InspectionRecord, ...] = ()
     latency: tuple[LatencyRecord, ...] = ()
     unsteady: tuple[UnsteadyRecord, ...] = ()
     instructions: tuple[InstructionRecord, ...] = ()

@@ -36,6 +36,7 @@ VERBS = (
     ("schema",),
     ("targets",),
     ("targets", "show"),
+    ("targets", "check"),
     ("devices", "list"),
     ("devices", "probe"),
     ("devices", "doctor"),
@@ -152,7 +153,7 @@ def test_schema(edgedistill: Call) -> None:
 
 def test_targets_lists_ours(edgedistill: Call) -> None:
     listed = edgedistill("targets", "--json").document()
-    assert {"arm-onnxruntime", "phone-coreml"} <= {entry["target"] for entry in listed}
+    assert {"arm-onnxruntime", "jetson-tensorrt", "phone-coreml"} <= {entry["target"] for entry in listed}
     lines = edgedistill("targets").stdout.splitlines()
     assert len(lines) == 1 + len(listed)
     assert lines[0].split() == ["target", "profile", "device"]

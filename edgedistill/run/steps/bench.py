@@ -40,7 +40,7 @@ def bench(context: Context, choice: TargetChoice) -> Outcome:
     runtimes = [item for item in target.executors(artifact) if isinstance(item, OnnxRuntimeExecutor)]
     if not runtimes:
         return Outcome({"latency": [], "notes": [f"{choice.target} has no executor on this workstation to measure"]})
-    title = f"{choice.target}/{choice.profile}"
+    title = choice.title
     settings = context.recipe.bench
     measured = measure_on_host(
         (
@@ -95,7 +95,7 @@ def _verified(artifact: Artifact, manifest: Mapping[str, object], executor: Onnx
 
 
 def _written(measurement: Measurement, context: Context, choice: TargetChoice) -> Path:
-    into = context.directory.folder / "bench" / f"{choice.target}-{choice.profile}"
+    into = context.directory.folder / "bench" / choice.folder_name
     into.mkdir(parents=True, exist_ok=True)
     path = into / f"{measurement.title.replace('/', '-')}.json"
     path.write_text(measurement.model_dump_json(by_alias=True), "utf-8")
@@ -106,7 +106,8 @@ def _instructions(
     context: Context, choice: TargetChoice, title: str, model: Path
 ) -> tuple[list[InstructionRecord], list[str]]:
     """Count instructions per inference on the profile's emulated CPU, or say why not: counts are a help, no gate."""
-    cpu_model = profile_named(target_named(choice.target), choice.profile).facts.get("emulated_cpu_model")
+    profile = profile_named(target_named(choice.target), choice.profile, choice.options)
+    cpu_model = profile.facts.get("emulated_cpu_model")
     if context.recipe.verify.emulate is Emulate.NEVER or cpu_model is None:
         return [], []
     models = {"student-fp32": context.directory.folder / FP32_MODEL, title: model}

@@ -34,7 +34,7 @@ GOLDEN_SAMPLES = 16
 def build(context: Context, choice: TargetChoice) -> Outcome:
     """Check the rules, write the artifact, read every stored number back and compare it with the program's."""
     target = target_named(choice.target)
-    profile = profile_named(target, choice.profile)
+    profile = profile_named(target, choice.profile, choice.options)
     program = load_program(program_folder(context, target.quant_spec(profile)))
     issues = target.check(program, profile)
     broken = [issue for issue in issues if issue.severity is Severity.ERROR]
@@ -48,7 +48,7 @@ def build(context: Context, choice: TargetChoice) -> Outcome:
     stored, read = program.tensors(), target.read_back(artifact)
     record = ArtifactRecord(
         target=choice.target,
-        profile=choice.profile,
+        profile=choice.configured,
         folder=folder.relative_to(context.directory.folder).as_posix(),
         model=artifact.model,
         files=tuple(
@@ -83,7 +83,7 @@ def _require_assets(artifact: Artifact, package: Package) -> None:
 
 def artifact_folder(context: Context, choice: TargetChoice) -> Path:
     """Return where an artifact is built."""
-    return context.directory.folder / "artifacts" / f"{choice.target}-{choice.profile}"
+    return context.directory.folder / "artifacts" / choice.folder_name
 
 
 def _paths(artifact: Artifact) -> list[Path]:

@@ -20,7 +20,8 @@ from edgedistill.run.steps.build import artifact_folder
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.quantize import program_folder
 from edgedistill.run.steps.rungs import confusions, rung, rung_not_run
-from edgedistill.run.summary import FloatOperator, IntegerShareRecord, ParityLimits, ParityRecord
+from edgedistill.run.summary import FloatOperator, InspectionRecord, IntegerShareRecord, ParityLimits, ParityRecord
+from edgedistill.targets.base import Inspects
 from edgedistill.targets.folder import model_bytes, open_artifact
 from edgedistill.targets.registry import target_named
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgedistill.recipe import TargetChoice
     from edgedistill.run.context import Context
     from edgedistill.run.summary import Confusion, Rung
+    from edgedistill.targets.base import Inspection
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ def verify(context: Context, choice: TargetChoice) -> Outcome:
             "parity": [item.model_dump(mode="json") for item in proof.parity],
             "confusion": [item.model_dump(mode="json") for item in proof.confusion],
             "integer_share": [item.model_dump(mode="json") for item in proof.shares],
+            "inspections": [item.model_dump(mode="json") for item in proof.inspections],
         }
     )
 
@@ -54,11 +57,12 @@ class _Proof:
 
     def __init__(self, context: Context, choice: TargetChoice) -> None:
         self.context, self.choice = context, choice
-        self.title = f"{choice.target}/{choice.profile}"
+        self.title = choice.title
         self.rungs: list[Rung] = []
         self.parity: list[ParityRecord] = []
         self.confusion: list[Confusion] = []
         self.shares: list[IntegerShareRecord] = []
+        self.inspections: list[InspectionRecord] = []
 
     def run(self) -> None:
         target = target_named(self.choice.target)
@@ -86,6 +90,19 @@ class _Proof:
             if isinstance(executor, OnnxRuntimeExecutor):
                 self.shares.append(self._integer_share(executor))
             before, reference = executor, outputs
+        if isinstance(target, Inspects):
+            self.inspections = [self._recorded(item) for item in target.inspections(artifact)]
+
+    def _recorded(self, item: Inspection) -> InspectionRecord:
+        return InspectionRecord(
+            target=self.title,
+            name=item.name,
+            label=item.label,
+            passed=item.passed,
+            found=item.found,
+            wanted=item.wanted,
+            details=dict(item.details),
+        )
 
     def _integer_share(self, executor: OnnxRuntimeExecutor) -> IntegerShareRecord:
         sample = self.context.evaluation_set.plain(np.arange(1)).inputs
