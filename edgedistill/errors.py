@@ -12,7 +12,8 @@ EdgeDistillError                 1   our own bug, unless a subclass says otherwi
 │   └── ResourceError            2   no disk space, no memory
 ├── GateError                    3   the artifact is not what was trained, or not good enough
 └── DeviceError                  4   a device could not be reached or does not answer
-    └── UnreachableError         4   there is no connection to it now; a later attempt may have one
+    ├── UnreachableError         4   there is no connection to it now; a later attempt may have one
+    └── UnfinishedError          4   some devices gave nothing; what the others gave is kept
 """
 
 from __future__ import annotations
@@ -99,6 +100,10 @@ class DeviceError(EdgeDistillError):
 
 class UnreachableError(DeviceError):
     """There is no connection to a device now; a later attempt may have one."""
+
+
+class UnfinishedError(DeviceError):
+    """Some devices gave nothing; what the others gave is kept."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -272,6 +272,9 @@ class Verify(Section):
     """`auto` runs the emulated board where it can be had, else says "not run"; `require` stops there."""
 
 
+DeviceName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class Bench(Section):
     """Latency on this workstation. It is labelled `host` and says nothing of the device."""
 
@@ -283,6 +286,8 @@ class Bench(Section):
     """Seconds of inference of all processes together, at least; below 60 the result is marked quick."""
     threads: int = Field(default=1, ge=1, le=1024)
     """Threads of the runtime."""
+    devices: tuple[DeviceName, ...] = Field(default=(), max_length=256)
+    """Devices to verify and measure on: addresses (`ssh://USER@HOST`, `adb:SERIAL`), or names of devices.toml."""
 
 
 class Cache(Section):

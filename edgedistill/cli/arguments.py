@@ -14,5 +14,14 @@ FolderOption = Annotated[
     Path | None,
     typer.Option("--folder", metavar="DIR", help="The run directory; runs/NAME without it.", show_default=False),
 ]
+DevicesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="Verify and measure there too: ssh://USER@HOST, adb:SERIAL, or a name of devices.toml; may be repeated.",
+        show_default=False,
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]

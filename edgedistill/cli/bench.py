@@ -1,6 +1,7 @@
 """`edgedistill bench`."""
 
 from edgedistill.cli.arguments import (
+    DevicesOption,
     DryRunOption,
     FolderOption,
     JsonOption,
@@ -14,9 +15,10 @@ def bench(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
     *,
+    devices: DevicesOption = None,
     folder: FolderOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Do the stages that end with the latencies."""
-    run_until("bench", recipe, overrides, folder=folder, dry_run=dry_run, as_json=as_json)
+    run_until("bench", recipe, overrides, devices=devices, folder=folder, dry_run=dry_run, as_json=as_json)

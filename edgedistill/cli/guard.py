@@ -12,7 +12,7 @@ from typing import ParamSpec
 
 import typer
 
-from edgedistill.errors import EdgeDistillError, GateError, ResourceError
+from edgedistill.errors import EdgeDistillError, GateError, ResourceError, UnfinishedError
 
 Parameters = ParamSpec("Parameters")
 INTERRUPTED = 130
@@ -46,7 +46,7 @@ def guarded(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 def _explain(error: EdgeDistillError, *, as_json: bool) -> None:
     _error(str(error))
-    if as_json and not isinstance(error, GateError):  # with a failed gate, the verb has printed its result
+    if as_json and not isinstance(error, GateError | UnfinishedError):  # then the verb has printed its result
         typer.echo(json.dumps({"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}))
 
 

@@ -1,6 +1,7 @@
 """`edgedistill run`."""
 
 from edgedistill.cli.arguments import (
+    DevicesOption,
     DryRunOption,
     FolderOption,
     JsonOption,
@@ -14,9 +15,10 @@ def run(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
     *,
+    devices: DevicesOption = None,
     folder: FolderOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Do every stage of a recipe that is not up to date."""
-    run_until("report", recipe, overrides, folder=folder, dry_run=dry_run, as_json=as_json)
+    run_until("report", recipe, overrides, devices=devices, folder=folder, dry_run=dry_run, as_json=as_json)

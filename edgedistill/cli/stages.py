@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgedistill.cli.output import document, say, table
 from edgedistill.cli.stored import stored_summary
-from edgedistill.errors import GateError, InputError
+from edgedistill.errors import GateError, InputError, UnfinishedError
 
 if TYPE_CHECKING:
     from edgedistill.run.pipeline import Plan
@@ -18,14 +18,15 @@ def run_until(
     recipe: Path,
     overrides: Sequence[str] | None,
     *,
+    devices: Sequence[str] | None = None,
     folder: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Do the stages of a recipe up to one of them, or say what would be done."""
-    from edgedistill.run.pipeline import Stage, plan
+    from edgedistill.run.pipeline import Stage, plan, with_devices
 
-    planned = plan(recipe, overrides=overrides or (), folder=folder, until=Stage(stage))
+    planned = plan(recipe, overrides=with_devices(overrides or (), devices or ()), folder=folder, until=Stage(stage))
     if dry_run:
         _show_plan(planned, as_json=as_json)
     elif (summary := _up_to_date(planned)) is not None:
@@ -53,7 +54,7 @@ def _do(planned: "Plan", *, as_json: bool) -> None:
     try:
         with progress_on_terminal() as progress:
             summary = execute(planned, progress=progress)
-    except GateError:
+    except (GateError, UnfinishedError):
         _show(stored_summary(planned.folder), planned, as_json=as_json)
         raise
     _show(summary, planned, as_json=as_json)
@@ -89,6 +90,9 @@ def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
     for gate in summary.gates:
         verdict = {True: "passed", False: "FAILED", None: "not run"}[gate.passed]
         say(f"{verdict}: {gate.name}: {gate.found}, wanted {gate.wanted}")
+    for device in summary.devices:
+        outcome = "FAILED, see the notes" if device.error else f"done, {device.execution}"
+        say(f"device {device.device}: {device.stage} of {device.target}: {outcome} (log: {device.log_file})")
     for note in summary.notes:
         say(f"note: {note}")
     say(f"results: {planned.folder}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedistill.cli.arguments import (
+    DevicesOption,
     DryRunOption,
     FolderOption,
     JsonOption,
@@ -27,6 +28,7 @@ def verify(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
     *,
+    devices: DevicesOption = None,
     folder: FolderOption = None,
     bisect: Annotated[
         bool, typer.Option("--bisect", help="Name the first tensor whose codes differ from the program's.")
@@ -38,7 +40,7 @@ def verify(
     if bisect and not dry_run:
         _bisect(recipe, overrides or (), folder=folder, as_json=as_json)
         return
-    run_until("verify", recipe, overrides, folder=folder, dry_run=dry_run, as_json=as_json)
+    run_until("verify", recipe, overrides, devices=devices, folder=folder, dry_run=dry_run, as_json=as_json)
 
 
 def _bisect(recipe: Path, overrides: Sequence[str], *, folder: Path | None, as_json: bool) -> None:

@@ -43,7 +43,7 @@ class Job:
 
     Args:
         key: the same key is the same job.
-        command: runs in the job's own folder; `python3` is the device's Python.
+        command: `python3` is the device's Python, `{folder}` the job's own folder there.
         timeout_s: after which it is ended there, in seconds of its monotonic clock.
         outputs: names of files in the job's folder to fetch, besides what it printed.
     """
@@ -91,6 +91,38 @@ class Finished:
 
 
 PATIENCE = Patience()
+FOLDER = "{folder}"
+"""Stands in a job's command for the path of its folder on the device."""
+
+
+def carried_out(
+    device: Device, job: Job, *, into: Path, patience: Patience = PATIENCE, say: Say = lambda _: None
+) -> Finished:
+    """Carry out a job on any device: detached where there is a connection that can break, else waited for here.
+
+    Args:
+        device: where.
+        job: what.
+        into: local folder for its files; made when missing.
+        patience: with a lost connection, and with other users.
+        say: takes a line for the device's log at a time.
+
+    Raises:
+        UnreachableError, DeviceError: as `run_job`.
+    """
+    if isinstance(device, RemoteDevice):
+        return run_job(device, job, into=into, patience=patience, say=say)
+    with tempfile.TemporaryDirectory() as empty:
+        folder = device.push(Path(empty))
+    begun = time.monotonic()
+    done = device.run([word.replace(FOLDER, str(folder)) for word in job.command], timeout_s=job.timeout_s)
+    into.mkdir(parents=True, exist_ok=True)
+    for name, text in (("stdout", done.stdout), ("stderr", done.stderr)):
+        (into / name).write_text(text, "utf-8")
+    if done.returncode == 0:
+        for name in job.outputs:
+            device.pull(folder / name, into / name)
+    return Finished(done.returncode, done.stdout, done.stderr, time.monotonic() - begun, into, ())
 
 
 def run_job(
@@ -147,7 +179,8 @@ class _Run:
         while True:
             state = self._kept_trying(
                 *("start", "--lock", str(self.device.transport.lock), "--owner", owner(self.job)),
-                *("--timeout", str(self.job.timeout_s), "--", *self.job.command),
+                *("--timeout", str(self.job.timeout_s), "--"),
+                *(word.replace(FOLDER, str(self.folder)) for word in self.job.command),
             )
             if state["state"] == "full":
                 found = f"its disk is full: {self.device.room()}"

@@ -150,7 +150,8 @@ def _offline(device: RemoteDevice, facts: DeviceFacts, packages: list[str]) -> s
         place = device.push(wheels)
     python = shlex.quote(device.python)
     site = f'"$({python} -m site --user-site)"'
-    unpack = f'for w in {shlex.quote(str(place))}/*.whl; do {python} -m zipfile -e "$w" {site}; done'
+    quoted = shlex.quote(str(place))
+    unpack = f'for w in {quoted}/*.whl; do {python} -m zipfile -e "$w" {site} || exit 1; done; rm -r {quoted}'
     return on_device(device, unpack)
 
 

@@ -127,6 +127,15 @@ class RemoteDevice:
             self._copy(folder, place)
         return place
 
+    def forget(self, place: PurePosixPath) -> None:
+        """Remove a folder that was pushed.
+
+        Raises:
+            UnreachableError: there is no connection.
+        """
+        assert place.is_relative_to(self.home / "files")  # noqa: S101 - what push returned
+        self.shell(f"rm -rf {shlex.quote(str(place))}")
+
     def run(self, command: Sequence[str], *, timeout_s: float) -> Completed:
         """Run a command and wait; `python3` is the device's Python. It ends with the connection: see `jobs.py`.
 

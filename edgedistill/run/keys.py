@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from edgedistill.data import sources, tokenizers
+from edgedistill.devices.inventory import listed
 from edgedistill.distill.cache_files import soft_targets_key
 from edgedistill.models import fingerprints
 from edgedistill.run.directory import key_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edgedistill.recipe import Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
-VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 3, "build": 2, "verify": 2, "bench": 2}
+VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 3, "build": 2, "verify": 2, "bench": 2, "devices": 1}
 TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline"}
 
 
@@ -106,9 +107,19 @@ class Keys:
 
     def bench(self, choice: TargetChoice) -> str:
         """Key of the latency of one artifact and its fp32 student."""
-        settings = self.recipe.bench.model_dump(mode="json")
+        settings = self.recipe.bench.model_dump(mode="json", exclude={"devices"})
         emulate = self.recipe.verify.emulate
         return self._key("bench", artifact=self.build(choice), settings=settings, emulate=emulate)
+
+    def on_devices(self, stage: str, choice: TargetChoice) -> str:
+        """Key of what one artifact does on the recipe's devices, at the addresses that the inventory has for them.
+
+        Raises:
+            InputError: a device has no address.
+        """
+        devices = {name: listed(name, project=self.recipe_folder).entry.address for name in self.recipe.bench.devices}
+        own = self.verify(choice) if stage == "verify" else self.bench(choice)
+        return self._key("devices", stage=stage, own=own, devices=devices)
 
     def _key(self, step: str, **parts: object) -> str:
         shared = {"seed": self.recipe.seed, "threads": self.threads, "torch": version("torch")}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgedistill.errors import GateError
+from edgedistill.errors import GateError, UnfinishedError
 from edgedistill.progress import SILENT
 from edgedistill.recipe import recipe_from_yaml
 from edgedistill.run.directory import RunDirectory, StepRecord, key_of
@@ -42,6 +43,9 @@ class Stage(StrEnum):
 
 
 STAGES = tuple(Stage)
+ON_DEVICES = (Stage.VERIFY,)
+"""Stages that are done on the recipe's devices too."""
+State = Literal["done", "cached", "failed"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class PlannedStage:
         stage: the stage it belongs to.
         spec: of a `quantize` step.
         choice: of a step for one target.
+        on_devices: whether it is done on the recipe's devices.
     """
 
     name: str
@@ -65,6 +70,7 @@ class PlannedStage:
     stage: Stage
     spec: QuantSpec | None = None
     choice: TargetChoice | None = None
+    on_devices: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,11 +130,17 @@ def plan(
     )
 
 
+def with_devices(overrides: Sequence[str], devices: Sequence[str]) -> Sequence[str]:
+    """Return overrides in which some devices stand for those of the recipe; with none, the recipe's stay."""
+    return [*overrides, f"bench.devices={json.dumps(list(devices))}"] if devices else overrides
+
+
 def execute(plan: Plan, *, progress: Progress = SILENT) -> Summary:
     """Do every step that is not done, write summary.json (and the report), and return the summary.
 
     Raises:
         GateError: at the end, when a gate failed; summary and report are written first.
+        UnfinishedError: at the end, when a device gave nothing; so are they, and what other devices gave is kept.
         EdgeDistillError: a step cannot be done; what is done stays done.
     """
     directory = RunDirectory(plan.folder)
@@ -139,7 +151,28 @@ def execute(plan: Plan, *, progress: Progress = SILENT) -> Summary:
     if failed:
         found = "; ".join(f"{gate.name}: {gate.found}, wanted {gate.wanted}" for gate in failed)
         raise GateError(f"run '{plan.folder}'", found=found, fix=f"everything is left in {plan.folder} to look at")
+    _raise_unfinished(plan, [record for record, state in records.values() if state == "failed"])
     return summary
+
+
+def _raise_unfinished(plan: Plan, records: Sequence[StepRecord]) -> None:
+    """Name the devices that gave nothing.
+
+    Raises:
+        UnfinishedError: a device could not be reached, lacks something, or the work failed there.
+        GateError: on a device the artifact is not what was built.
+    """
+    found = [record.result.get("unfinished") for record in records]
+    ends = [item for items in found if isinstance(items, list) for item in items]
+    if not ends:
+        return
+    error = GateError if any(item["kind"] == "GateError" for item in ends) else UnfinishedError
+    devices = sorted({str(item["device"]) for item in ends})
+    raise error(
+        f"{len(devices)} of {len(plan.recipe.bench.devices)} devices",
+        found="; ".join(dict.fromkeys(str(item["message"]).rstrip(".") for item in ends)),
+        fix="what the others gave is kept; the same command goes on with these",
+    )
 
 
 def _steps(recipe: Recipe, keys: Keys) -> Iterator[PlannedStage]:
@@ -158,6 +191,9 @@ def _steps(recipe: Recipe, keys: Keys) -> Iterator[PlannedStage]:
         for choice in recipe.targets:
             name = f"{stage} {choice.title}"
             yield PlannedStage(name, key(choice), "to-do", "", stage, choice=choice)
+            if recipe.bench.devices and stage in ON_DEVICES:
+                own = keys.on_devices(stage, choice)
+                yield PlannedStage(f"{name} on devices", own, "to-do", "", stage, choice=choice, on_devices=True)
 
 
 def _todo(name: str, key: str, stage: Stage) -> PlannedStage:
@@ -176,12 +212,10 @@ def _with_state(step: PlannedStage, directory: RunDirectory) -> PlannedStage:
         state, note = "cached", "done before with the same inputs"
     elif directory.interrupted(step.name, step.key):
         state, note = "resume", "goes on from where it was interrupted"
-    return PlannedStage(step.name, step.key, state, note, step.stage, step.spec, step.choice)
+    return replace(step, state=state, note=note)
 
 
-def _done(
-    plan: Plan, directory: RunDirectory, progress: Progress
-) -> Iterator[tuple[str, tuple[StepRecord, Literal["done", "cached"]]]]:
+def _done(plan: Plan, directory: RunDirectory, progress: Progress) -> Iterator[tuple[str, tuple[StepRecord, State]]]:
     """Yield the record of every step, doing those that have none."""
     context: Context | None = None
     for step in plan.stages:
@@ -192,7 +226,7 @@ def _done(
             yield step.name, (record, "cached")
             continue
         context = context or context_of(plan, directory, progress)
-        yield step.name, (_do(step, context, directory), "done")
+        yield step.name, _do(step, context, directory)
     for step in plan.later:
         record = directory.done(step.name, step.key)
         if record is not None and step.stage is not Stage.REPORT:
@@ -209,7 +243,8 @@ def context_of(plan: Plan, directory: RunDirectory, progress: Progress) -> Conte
     return Context(plan.recipe, plan.recipe_folder, directory, plan.keys, progress)
 
 
-def _do(step: PlannedStage, context: Context, directory: RunDirectory) -> StepRecord:
+def _do(step: PlannedStage, context: Context, directory: RunDirectory) -> tuple[StepRecord, State]:
+    """Do a step; where some of its devices gave nothing, it stays begun, and goes on with them the next time."""
     resumed = directory.interrupted(step.name, step.key)
     directory.begin(step.name, step.key)
     wall, cpu = time.monotonic(), time.process_time()
@@ -222,16 +257,20 @@ def _do(step: PlannedStage, context: Context, directory: RunDirectory) -> StepRe
         cpu_s=time.process_time() - cpu,
         resumed=resumed,
     )
-    return directory.finish(record, list(outcome.written))
+    if outcome.result.get("unfinished"):
+        return record, "failed"
+    return directory.finish(record, list(outcome.written)), "done"
 
 
 def _work(step: PlannedStage) -> Callable[[Context], Outcome]:
     """Return what does a step, loaded now."""
-    from edgedistill.run.steps import bench, build, quantize, student, teach, verify  # noqa: PLC0415 - they load torch
+    from edgedistill.run.steps import bench, build, on_devices, quantize, student, teach, verify  # noqa: PLC0415 - they load torch
 
     spec, choice = step.spec, step.choice
     if spec is not None:
         return lambda context: quantize.quantize(context, spec, step=step.name)
+    if choice is not None and step.on_devices:
+        return lambda context: on_devices.verify_on_devices(context, choice, step=step.name)
     if choice is not None:
         work = {Stage.BUILD: build.build, Stage.VERIFY: verify.verify, Stage.BENCH: bench.bench}[step.stage]
         return lambda context: work(context, choice)
@@ -240,7 +279,7 @@ def _work(step: PlannedStage) -> Callable[[Context], Outcome]:
 
 def _summarised(
     plan: Plan,
-    records: dict[str, tuple[StepRecord, Literal["done", "cached"]]],
+    records: dict[str, tuple[StepRecord, State]],
     directory: RunDirectory,
 ) -> Summary:
     from edgedistill.run.measured import measured_on_devices  # noqa: PLC0415 - loads numpy

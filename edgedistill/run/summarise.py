@@ -12,6 +12,7 @@ from edgedistill.run.summary import (
     ArtifactRecord,
     Confusion,
     Curve,
+    DeviceRecord,
     FloatLayerRecord,
     GateRecord,
     InspectionRecord,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 PACKAGES = ("edgedistill", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 ORDER = ("teacher", "student-alone", "student", "calibrated", "program", "artifact")
 RecordType = TypeVar("RecordType", bound=Record)
-State = Literal["done", "cached"]
+State = Literal["done", "cached", "failed"]
 
 
 def summarise(
@@ -77,6 +78,7 @@ def summarise(
             *(item for item in measured if isinstance(item, UnsteadyRecord)),
         ),
         instructions=tuple(_all(results, "instructions", InstructionRecord)),
+        devices=tuple(_all(results, "devices", DeviceRecord)),
         gates=(*_gates(recipe, ladder, artifacts, parity, inspections), *_share_gates(shares)),
         stages=tuple(_stage(record, state) for record, state in records.values()),
         curves=tuple(_all(results, "curves", Curve)),
@@ -109,6 +111,8 @@ def _notes(results: Sequence[Mapping[str, object]]) -> Iterator[str]:
 
 def _stage(record: StepRecord, state: State) -> StageRecord:
     note = "went on after an interruption; the seconds are the last attempt's" if record.resumed else ""
+    if state == "failed":
+        note = "some devices gave nothing; the same command goes on with them"
     return StageRecord(
         name=record.name, key=record.key, state=state, wall_s=record.wall_s, cpu_s=record.cpu_s, note=note
     )

@@ -252,6 +252,26 @@ class IntegerShareRecord(Record):
     """The recipe's limit; 0 means none."""
 
 
+class DeviceRecord(Record):
+    """How one stage of one artifact ended on one device."""
+
+    stage: Literal["verify", "bench"]
+    target: str
+    """`target/profile`."""
+    device: str
+    """Address or name of the inventory."""
+    execution: Execution
+    """What the device is: `device`, `emulated`, `host`; `not-run` where it could not be reached or the work failed."""
+    machine: str | None = None
+    """`uname -m` of it."""
+    facts: dict[str, str] = {}
+    """What was probed of it."""
+    error: str | None = None
+    """Why it gave nothing; none where it did."""
+    log_file: str
+    """Its log, path relative to the run directory."""
+
+
 class StageRecord(Record):
     """One stage of the run."""
 
@@ -318,6 +338,7 @@ class Summary(Record):
     latency: tuple[LatencyRecord, ...] = ()
     unsteady: tuple[UnsteadyRecord, ...] = ()
     instructions: tuple[InstructionRecord, ...] = ()
+    devices: tuple[DeviceRecord, ...] = ()
     gates: tuple[GateRecord, ...]
     stages: tuple[StageRecord, ...]
     curves: tuple[Curve, ...] = ()

@@ -29,7 +29,7 @@ def test_every_promised_board_has_a_profile() -> None:
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
 def test_a_profile_is_complete(profile: DeviceProfile) -> None:
     facts = profile.facts
-    for name in ("soc", "cpu", "architecture", "runtime", "operating_system"):
+    for name in ("soc", "cpu", "machine", "architecture", "runtime", "operating_system"):
         assert isinstance(facts[name], str), name
         assert facts[name], name
     assert isinstance(facts["cores"], int)
