@@ -86,6 +86,15 @@ def evaluation_from_file(path: Path) -> Evaluation:
         UnsupportedError: a type of grader that is not run here.
     """
     thing = f"definition '{path}'"
+    return evaluation_from_document(document_from_file(path, thing=thing), thing=thing, name=path.stem)
+
+
+def document_from_file(path: Path, *, thing: str) -> object:
+    """Return the value in a JSON file of the user's.
+
+    Raises:
+        DefinitionError: the file is missing, is too large, or is no JSON.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DefinitionError(thing, found=f"more than {MAX_BYTES >> 20} MiB")
@@ -94,8 +103,8 @@ def evaluation_from_file(path: Path) -> Evaluation:
         raise DefinitionError(thing, found=str(error.strerror), wanted="a JSON file") from error
     document = parsed(content)
     if document is None:
-        raise DefinitionError(thing, found="no JSON", wanted="a grader or an evaluation in the published form")
-    return evaluation_from_document(document, thing=thing, name=path.stem)
+        raise DefinitionError(thing, found="no JSON", wanted="the published form, in JSON")
+    return document
 
 
 def evaluation_from_document(document: object, *, thing: str = "definition", name: str = "") -> Evaluation:

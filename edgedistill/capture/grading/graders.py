@@ -175,6 +175,15 @@ def threshold_of(grader: AnyGrader) -> float | None:
     return grader.pass_threshold
 
 
+def range_of(grader: AnyGrader) -> tuple[float, float] | None:
+    """Return the least and the greatest score that a grader can give; None where the definition does not say."""
+    if isinstance(grader, ScoreModel):
+        return grader.range
+    if isinstance(grader, TextSimilarity) and grader.evaluation_metric == COSINE:
+        return (-1.0, 1.0)
+    return None if isinstance(grader, (PythonCode, Multi)) else (0.0, 1.0)
+
+
 def string_check(grader: StringCheck, namespaces: Mapping[str, object]) -> bool:
     """Return what a string check finds.
 

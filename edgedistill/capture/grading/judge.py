@@ -38,7 +38,7 @@ def request_body(
         MissingValueError: a template names what the sample does not have.
     """
     given = (grader.input,) if isinstance(grader.input, Message) else grader.input
-    messages = [{"role": message.role, "content": _content(message, namespaces)} for message in given]
+    messages = [{"role": message.role, "content": content_of(message, namespaces)} for message in given]
     body: Json = {"model": grader.model, "messages": messages, **_sampling(grader.sampling_params)}
     return formed(body, name="grade", schema=_schema(grader), words=_instruction(grader), form=form)
 
@@ -118,7 +118,12 @@ def _sampling(params: SamplingParams | None) -> Json:
     return given if longest is None else {"max_completion_tokens": longest, **given}
 
 
-def _content(message: Message, namespaces: Mapping[str, object]) -> object:
+def content_of(message: Message, namespaces: Mapping[str, object]) -> object:
+    """Return the content of a message with its templates filled, as the chat completions API has it.
+
+    Raises:
+        MissingValueError: a template names what the sample does not have.
+    """
     if isinstance(message.content, str):
         return rendered(message.content, namespaces)
     parts = message.content if isinstance(message.content, tuple) else (message.content,)

@@ -111,7 +111,9 @@ def histogram(criterion: Criterion, outcomes: Mapping[str, Sequence[Outcome]]) -
         if outcome.name == criterion.name and outcome.score is not None
     ]
     low, high = (min(scores), max(scores)) if scores else (0.0, 0.0)
-    if criterion.type in ("text_similarity", "string_check", "label_model") or (low >= 0 and high <= 1):
+    if criterion.range is not None:
+        low, high = criterion.range
+    elif low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     if not scores or low == high:
         return []

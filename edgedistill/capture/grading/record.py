@@ -53,6 +53,8 @@ class Criterion(Record):
     model: str = ""
     """The judging model, as it was asked for."""
     threshold: float | None = None
+    range: tuple[float, float] | None = None
+    """Least and greatest score that there can be; None where that is not known."""
     counts: Counts
     invalid: int = 0
     """Samples whose score is 0 because nothing could be compared."""
@@ -82,6 +84,8 @@ class Run(Record):
     """Address of the judge; empty where none was needed."""
     judge: str = ""
     """The model that judged instead of the definition's; empty where that did."""
+    answered_by: str = ""
+    """The model that was asked for the samples, and where; empty where they were there already."""
     counts: Counts = Counts()
     criteria: tuple[Criterion, ...] = ()
     requests: int = 0
@@ -117,7 +121,13 @@ def counts_of(graded: Sequence[Sequence[Outcome]]) -> Counts:
 
 
 def criterion_of(
-    name: str, kind: str, outcomes: Sequence[Outcome], *, model: str, threshold: float | None
+    name: str,
+    kind: str,
+    outcomes: Sequence[Outcome],
+    *,
+    model: str = "",
+    threshold: float | None = None,
+    range_: tuple[float, float] | None = None,
 ) -> Criterion:
     """Return what one grader found over all samples."""
     scores = sorted(outcome.score for outcome in outcomes if outcome.score is not None)
@@ -126,6 +136,7 @@ def criterion_of(
         type=kind,
         model=model,
         threshold=threshold,
+        range=range_,
         counts=counts_of([[outcome] for outcome in outcomes]),
         invalid=sum(bool(outcome.invalid) for outcome in outcomes),
         mean=sum(scores) / len(scores) if scores else None,

@@ -13,7 +13,7 @@ from edgedistill.capture.endpoint.forms import AnswerForm
 from edgedistill.capture.endpoint.limits import Budget, Limits
 from edgedistill.capture.endpoint.pool import work_through
 from edgedistill.capture.grading.definitions import LabelModel, ScoreModel, TextSimilarity
-from edgedistill.capture.grading.graders import Graders, check_runnable, needs_model, threshold_of
+from edgedistill.capture.grading.graders import Graders, check_runnable, needs_model, range_of, threshold_of
 from edgedistill.capture.grading.history import place_of_run
 from edgedistill.capture.grading.python_code import CodeLimits
 from edgedistill.capture.grading.record import (
@@ -95,6 +95,7 @@ def grade_samples(
     history: Path,
     settings: Settings | None = None,
     keep_samples: bool = True,
+    answered_by: str = "",
     progress: Progress = SILENT,
     transport: httpx2.AsyncBaseTransport | None = None,
     clock: Clock | None = None,
@@ -112,6 +113,7 @@ def grade_samples(
         settings: how to grade.
         keep_samples: whether the run keeps a copy of what it graded. Of a store it should not: what is deleted there
             would live on here.
+        answered_by: the model that was asked for the samples.
         progress: where the run reports.
         transport: what carries requests; the network without.
         clock: where time comes from.
@@ -129,15 +131,16 @@ def grade_samples(
     place = place_of_run(
         history, evaluation, data_sha256=fingerprint(samples), samples=len(samples), source=source, settings=settings
     )
+    started = place.run.model_copy(update={"answered_by": answered_by})
     with Journal(place.folder / JOURNAL) as journal:
-        write_run(place.folder, place.run)
+        write_run(place.folder, started)
         if keep_samples:
             write_samples(place.folder, samples)
         job = _Job(evaluation, samples, settings, journal)
         try:
             asyncio.run(job.work(progress, transport=transport, clock=clock))
         finally:
-            run = job.summary(place.run)
+            run = job.summary(started)
             write_run(place.folder, run)
     return Graded(run, place.folder, job.outcomes)
 
@@ -202,6 +205,7 @@ class _Job:
                         [outcomes[index] for outcomes in done],
                         model=self._model_of(grader),
                         threshold=threshold_of(grader),
+                        range_=range_of(grader),
                     )
                     for index, grader in enumerate(self._evaluation.criteria)
                 ),

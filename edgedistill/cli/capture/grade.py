@@ -1,7 +1,7 @@
 """`edgedistill capture grade`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -28,12 +28,15 @@ from edgedistill.cli.output import document, say
 from edgedistill.errors import GateError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from edgedistill.capture.endpoint.address import Endpoint
+    from edgedistill.capture.filters import Filter
     from edgedistill.capture.grading.evaluation import Evaluation
     from edgedistill.capture.grading.record import Run
     from edgedistill.capture.grading.run import Graded, Settings
     from edgedistill.capture.grading.samples import Sample
+    from edgedistill.capture.grading.sampling import DataSource
 
 
 def grade(
@@ -46,9 +49,23 @@ def grade(
         Path | None,
         typer.Option("--data", metavar="FILE", help="Grade {item, sample} lines of a JSONL file, not the store."),
     ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            metavar="FILE",
+            help="A run of the evaluation, in JSON: its items, and the model that answers them.",
+        ),
+    ] = None,
     store: StoreOption = STORE,
     where: WhereOption = None,
     history: HistoryOption = HISTORY,
+    answer_endpoint: Annotated[
+        str, typer.Option("--answer-endpoint", metavar="URL", help="Where a run's model answers; else --endpoint.")
+    ] = "",
+    answer_model: Annotated[
+        str, typer.Option("--answer-model", metavar="NAME", help="The model to ask, whatever a run names.")
+    ] = "",
     endpoint: EndpointOption = None,
     model: ModelOption = "",
     embedding_model: Annotated[
@@ -75,8 +92,6 @@ def grade(
     from edgedistill.capture.grading.evaluation import evaluation_from_file
     from edgedistill.capture.grading.run import Settings
 
-    if data is not None and where:
-        raise InputError("what to grade", found="a file and a filter of the store", wanted="one of them")
     form = answer_form_from(answer_form)
     evaluation = evaluation_from_file(definition)
     settings = Settings(
@@ -93,64 +108,123 @@ def grade(
         allow_python=allow_python,
         embedding_model=embedding_model,
     )
-    if data is not None:
-        graded = _grade_file(evaluation, data, history, settings)
-    else:
-        graded = _grade_store(evaluation, store, where or (), history, settings)
-    _show(graded, store=None if data is not None else store, as_json=as_json)
+    answers_at = endpoint_from(answer_endpoint or endpoint, model=answer_model, key_variable=key_variable)
+    gathered = _gathered(data, run, store, where or (), evaluation.metadata)
+    graded = _grade(evaluation, gathered, history=history, settings=settings, answers_at=answers_at)
+    _show(graded, store=store if gathered.written_back else None, as_json=as_json)
     _check_pass_rate(graded.run, min_pass_rate)
 
 
-def _grade_file(evaluation: "Evaluation", data: Path, history: Path, settings: "Settings") -> "Graded":
+class Gathered(NamedTuple):
+    """What is graded, and where it comes from."""
+
+    samples: "Sequence[Sample]"
+    source: str
+    store: Path | None = None
+    """The store that it lies in; its text is not copied into the history."""
+    ask: "DataSource | None" = None
+    """How the samples are still to be answered."""
+
+    @property
+    def written_back(self) -> bool:
+        """Whether the grades are of what the store holds, and belong there."""
+        return self.store is not None and self.ask is None
+
+
+def _gathered(
+    data: Path | None, run: Path | None, store: Path, where: "Sequence[str]", metadata: "Mapping[str, str]"
+) -> Gathered:
+    """Return what the options say: a run's own items, the lines of a file, or what the store holds."""
+    if (data is not None or run is not None) and where:
+        raise InputError("what to grade", found="a file and a filter of the store", wanted="one of them")
+    if run is not None:
+        return _gathered_by_run(run, data, store)
+    if data is not None:
+        return _gathered_from_file(data)
+    from edgedistill.capture.where import filter_from
+
+    source = f"store '{store}'" + (f" where {', '.join(where)}" if where else "")
+    return _gathered_from_store(store, filter_from(where), metadata, source)
+
+
+def _gathered_by_run(run: Path, data: Path | None, store: Path) -> Gathered:
+    from edgedistill.capture.grading.evaluation import document_from_file
+    from edgedistill.capture.grading.samples import samples_from_rows
+    from edgedistill.capture.grading.sampling import FileContent, StoredCompletions, data_source_from_document
+
+    thing = f"run '{run}'"
+    found = data_source_from_document(document_from_file(run, thing=thing), thing=thing)
+    ask = found if found.input_messages is not None else None
+    if isinstance(found.source, StoredCompletions):
+        gathered = _gathered_from_store(store, found.source.filter, {}, f"store '{store}' as {thing} says")
+        return gathered._replace(samples=gathered.samples[: found.source.limit], ask=ask)
+    if isinstance(found.source, FileContent):
+        return Gathered(samples_from_rows(found.source.content, thing=thing), thing, ask=ask)
+    if data is None:
+        raise InputError(
+            thing, found=f"file '{found.source.id}' of the service", fix="download it and name it by --data"
+        )
+    return _gathered_from_file(data)._replace(ask=ask)
+
+
+def _gathered_from_file(data: Path) -> Gathered:
     from edgedistill.capture.grading.samples import samples_from_rows
     from edgedistill.capture.journal import rows_of
 
     thing = f"file '{data}'"
-    samples = samples_from_rows(rows_of(data), thing=thing)
-    return _grade(evaluation, samples, source=thing, history=history, settings=settings, keep_samples=True)
+    return Gathered(samples_from_rows(rows_of(data), thing=thing), thing)
 
 
-def _grade_store(
-    evaluation: "Evaluation", folder: Path, where: "Sequence[str]", history: Path, settings: "Settings"
-) -> "Graded":
-    from edgedistill.capture.grading.stored import samples_from_store, write_grades
+def _gathered_from_store(folder: Path, chosen: "Filter", metadata: "Mapping[str, str]", source: str) -> Gathered:
+    from edgedistill.capture.grading.stored import samples_from_store
     from edgedistill.capture.store import open_store
-    from edgedistill.capture.where import filter_from
 
     with open_store(folder) as opened:
-        samples = samples_from_store(opened, filter_from(where), metadata=evaluation.metadata)
-        source = f"store '{folder}'" + (f" where {', '.join(where)}" if where else "")
-        graded = _grade(evaluation, samples, source=source, history=history, settings=settings, keep_samples=False)
-        write_grades(opened, graded.outcomes)
-    return graded
+        return Gathered(samples_from_store(opened, chosen, metadata=metadata), source, store=folder)
 
 
 def _grade(
-    evaluation: "Evaluation",
-    samples: "Sequence[Sample]",
-    *,
-    source: str,
-    history: Path,
-    settings: "Settings",
-    keep_samples: bool,
+    evaluation: "Evaluation", gathered: Gathered, *, history: Path, settings: "Settings", answers_at: "Endpoint | None"
 ) -> "Graded":
     from edgedistill.capture.grading.page import write_page
     from edgedistill.capture.grading.run import grade_samples
+    from edgedistill.capture.grading.sampling import Sampler, answered, forget_answers
+    from edgedistill.capture.grading.stored import write_grades
+    from edgedistill.capture.store import open_store
     from edgedistill.cli.progress import progress_on_terminal
 
+    samples, sampler, answered_by = gathered.samples, None, ""
     with progress_on_terminal() as progress:
+        if gathered.ask is not None:
+            sampler = Sampler(gathered.ask, _required(answers_at), settings.limits)
+            answered_by = f"{sampler.endpoint.model or gathered.ask.model} at {sampler.endpoint.address}"
+            samples = answered(samples, sampler, history=history, progress=progress)
         graded = grade_samples(
             evaluation,
             samples,
-            source=source,
+            source=gathered.source,
             history=history,
             settings=settings,
             progress=progress,
-            keep_samples=keep_samples,
+            # of a store, the run would keep what is deleted there
+            keep_samples=gathered.store is None,
+            answered_by=answered_by,
         )
-    # of a store, the page would keep what is deleted there
-    write_page(graded.folder, samples=samples if keep_samples else ())
+    if sampler is not None and graded.run.state == "completed":
+        forget_answers(gathered.samples, sampler, history=history)
+    if gathered.store is not None and gathered.written_back:
+        with open_store(gathered.store) as opened:
+            write_grades(opened, graded.outcomes)
+    write_page(graded.folder, samples=samples if gathered.store is None else ())
     return graded
+
+
+def _required(endpoint: "Endpoint | None") -> "Endpoint":
+    if endpoint is None:
+        raise InputError(
+            "run", found="its model has to answer, and no endpoint is given", fix="run again with --endpoint"
+        )
+    return endpoint
 
 
 def _show(graded: "Graded", *, store: Path | None, as_json: bool) -> None:

@@ -163,3 +163,61 @@ def test_the_report_of_a_graded_store_takes_the_text_from_there(edgedistill: Cal
     edgedistill("capture", "grade", "check.json")
     path = edgedistill("capture", "grades", "report", "last", "--store", store, "--json").document()["report"]
     assert "is 2 even?" in (store.parent / path).read_text("utf-8")
+
+
+def test_a_run_asks_its_model_and_then_the_judge(edgedistill: Call, here: Path) -> None:
+    run = {
+        "data_source": {
+            "type": "completions",
+            "source": {"type": "file_content", "content": [{"item": {"q": n}} for n in range(4)]},
+            "input_messages": {"type": "template", "template": [{"role": "user", "content": "Is {{item.q}} even?"}]},
+            "model": "gpt-4.1-mini",
+        }
+    }
+    (here / "run.json").write_text(json.dumps(run), "utf-8")
+    server = ChatServer(lambda body: "yes" if "0 even" in str(body) or "2 even" in str(body) else "no")
+    with serving(server) as address:
+        ended = edgedistill(
+            "capture", "grade", "check.json", "--run", "run.json", "--endpoint", address, "--key-variable", ""
+        )
+        other = edgedistill(
+            "capture", "grade", "check.json", "--run", "run.json", "--answer-endpoint", address, "--answer-model",
+            "student", "--key-variable", "", "--json",
+        ).document()  # fmt: skip
+    assert ended.exit_code == 0, ended.stderr
+    assert "2 of 4 pass: 50.0 %" in ended.stdout
+    assert [body["model"] for body in server.bodies] == ["gpt-4.1-mini"] * 4 + ["student"] * 4
+    assert other["answered_by"] == f"student at {address}"
+    # nothing but the two runs is left in the history
+    assert len(list((here / "grades").iterdir())) == 2
+
+
+def test_a_run_over_the_store(edgedistill: Call, store: Path) -> None:
+    source = {"type": "stored_completions", "metadata": {"split": "test"}, "limit": 2}
+    (store.parent / "run.json").write_text(
+        json.dumps({"data_source": {"type": "completions", "source": source}}), "utf-8"
+    )
+    ended = edgedistill("capture", "grade", "check.json", "--run", "run.json", "--json")
+    assert ended.document()["samples"] == 2
+    found = edgedistill("capture", "list", "--where", "grader=says-yes", "--json").document()
+    assert found["matching"] == 2
+    asking = {"type": "item_reference", "item_reference": "item.input"}
+    asked = {"data_source": {"type": "completions", "source": source, "input_messages": asking, "model": "m"}}
+    (store.parent / "run.json").write_text(json.dumps(asked), "utf-8")
+    assert "--endpoint" in edgedistill("capture", "grade", "check.json", "--run", "run.json").stderr
+    with serving(ChatServer(lambda _: "yes")) as address:
+        options = ("--run", "run.json", "--endpoint", address, "--key-variable", "", "--json")
+        assert edgedistill("capture", "grade", "check.json", *options).document()["pass_rate"] == 1.0
+    # the grades are of new answers, not of those in the store
+    shown = edgedistill("capture", "list", "--where", "grader=says-yes", "--where", "passed=true", "--json").document()
+    assert [completion["id"] for completion in shown["completions"]] == ["c-2"]
+
+
+def test_a_run_with_a_file_of_the_service(edgedistill: Call, here: Path) -> None:
+    run = {"data_source": {"type": "jsonl", "source": {"type": "file_id", "id": "file-123"}}}
+    (here / "run.json").write_text(json.dumps(run), "utf-8")
+    ended = edgedistill("capture", "grade", "check.json", "--run", "run.json")
+    assert ended.exit_code == 2
+    assert "file 'file-123' of the service. download it and name it by --data" in ended.stderr
+    ended = edgedistill("capture", "grade", "check.json", "--run", "run.json", "--data", "data.jsonl")
+    assert "6 of 8 pass" in ended.stdout
