@@ -13,7 +13,6 @@ from edgedistill.calibration.histogram import Histogram
 from edgedistill.quantize.scales import (
     WEIGHT_CODE,
     activation_scale,
-    bias_codes,
     snap,
     snap_down,
     weight_scale,
@@ -245,7 +244,7 @@ class BiasQuantizer(nn.Module):
 
     def codes_of(self, bias: Tensor, weight: Tensor) -> Tensor:
         """Return the int32 codes, (output channels,)."""
-        codes = bias_codes(bias.detach(), self.scale_of(weight), self.spec.scale_format)
+        codes = torch.round(bias.detach() / self.scale_of(weight))
         return codes.clamp(-INT32_LIMIT, INT32_LIMIT).to(torch.int32)
 
     def forward(self, bias: Tensor, weight: Tensor) -> Tensor:
@@ -256,7 +255,7 @@ class BiasQuantizer(nn.Module):
             stored = self.half_of(bias)
         else:
             scale = self.scale_of(weight)
-            stored = (bias_codes(bias.detach(), scale, self.spec.scale_format) * scale).to(bias.dtype)
+            stored = torch.round(bias.detach() / scale) * scale
         return bias + (stored - bias.detach())
 
     def half_of(self, bias: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ SMALLEST = {
     ScaleFormat.POWER_OF_TWO: 2.0**-40,
 }
 WEIGHT_CODE = 127
-LARGEST_HALF = 65504.0
 
 
 def snap(scale: Tensor, scale_format: ScaleFormat) -> Tensor:
@@ -48,33 +47,6 @@ def weight_scale(weight: Tensor, spec: QuantSpec) -> Tensor:
     per_channel = spec.weights is Granularity.PER_CHANNEL
     largest = magnitude.flatten(1).amax(1) if per_channel else magnitude.amax()
     return snap(largest / WEIGHT_CODE, spec.scale_format)
-
-
-def bias_codes(bias: Tensor, scale: Tensor, scale_format: ScaleFormat) -> Tensor:
-    """Return the codes of a bias: the nearest ones, or the nearest ones that fp16 can carry.
-
-    Core ML adds a convolution's bias as an fp16 number, which has 11 significant bits; a code has up to 32. So the code
-    of the fp16 number nearest to the bias is taken: integer kernels add it exactly, and it is
-    had back from the fp16 number by dividing and rounding. The bias moves by at most one part in 2,048.
-
-    Args:
-        bias: (channels,), float32.
-        scale: as `bias`, the product of the input's and the weight's scale.
-        scale_format: `FP16` asks for codes that fp16 can carry.
-
-    Returns:
-        As `bias`: whole numbers, float64, not limited to int32.
-    """
-    codes = torch.round(bias / scale).to(torch.float64)
-    if scale_format is not ScaleFormat.FP16:
-        return codes
-    return torch.round(half_from_codes(codes, scale).to(torch.float64) / scale.to(torch.float64))
-
-
-def half_from_codes(codes: Tensor, scale: Tensor) -> Tensor:
-    """Return the fp16 numbers nearest to `codes * scale`, finite, as float16 of the same shape."""
-    exact = codes.to(torch.float64) * scale.to(torch.float64)  # 31 and 22 bits: float64 holds the product
-    return exact.clamp(-LARGEST_HALF, LARGEST_HALF).to(torch.float16)
 
 
 def activation_scale(low: float, high: float, spec: QuantSpec, *, ceiling: float | None = None) -> tuple[float, int]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgedistill.recipe import Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
-VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 3, "build": 2, "verify": 2, "bench": 2, "devices": 1}
+VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 2, "bench": 2, "devices": 1}
 TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline"}
 
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from edgedistill.targets.phone_coreml.deployment import Deployment
 
 IMAGE, ARRAY, TOKENS, LOGITS, PROBABILITIES, LABEL = "image", "input", "tokens", "logits", "probabilities", "classLabel"
-NORMALISED = "normalised"
+CLASSIFICATION, EMBEDDING = "classification", "embedding"
+OUTPUTS = {CLASSIFICATION: (LOGITS, PROBABILITIES), EMBEDDING: (EMBEDDING,)}
+"""Names of what the program gives, by task."""
 LEFT_OUT = (
     # rewrites scales and adds new ones where quantized values are added
     "common::distributive_quantized_binary_op_scale_normalization",
@@ -36,6 +38,8 @@ LEFT_OUT = (
     "common::nullify_redundant_quantization_zero_point",
     # multiplies by the reciprocal of `std`, where the workstation's preprocessing divides
     "common::divide_to_multiply",
+    # lets two tensors of equal numbers share one constant, which then has the name of one of them only
+    "common::const_deduplication",
 )
 """Passes of coremltools 9.0 that change numbers which are ours."""
 IN_FULL = ("mul", "sub", "real_div")
@@ -55,18 +59,20 @@ class Converted:
 
 
 class Deployed(nn.Module):
-    """A program with its normalisation in front and a softmax behind.
+    """A program with its normalisation in front and, for a classifier, a softmax behind.
 
     Args:
         graph: of the program; not changed.
+        task: of the program.
         preprocessing: an image's normalisation is put in front; what is done to arrays and texts is the caller's.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, graph: fx.GraphModule, preprocessing: Preprocessing) -> None:
+    def __init__(self, graph: fx.GraphModule, task: str, preprocessing: Preprocessing) -> None:
         super().__init__()
+        self.task = task
         self.program = copy.deepcopy(graph)
         self.scale = None
         if isinstance(preprocessing, ImagePreprocessing):
@@ -74,12 +80,12 @@ class Deployed(nn.Module):
             for name in ("mean", "std"):
                 self.register_buffer(name, torch.tensor(getattr(preprocessing, name)).view(1, -1, 1, 1))
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and probabilities (1, classes) of pixels 0 to 255, or of a normalised array."""
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return what `OUTPUTS` names, of pixels 0 to 255, a normalised array or tokens."""
         if self.scale is not None:
             inputs = (inputs * self.scale - self.mean) / self.std
-        logits = self.program(inputs)
-        return logits, torch.softmax(logits, -1)
+        outputs = self.program(inputs)
+        return (outputs, torch.softmax(outputs, -1)) if self.task == CLASSIFICATION else (outputs,)
 
 
 def model_from_program(program: QuantizedProgram, *, deployment: Deployment, package: Package) -> Converted:
@@ -90,15 +96,16 @@ def model_from_program(program: QuantizedProgram, *, deployment: Deployment, pac
 
     Raises:
         DependencyError: coremltools is not installed.
-        UnsupportedError: an operator of the program has no counterpart in Core ML.
+        UnsupportedError: an operator of the program has no counterpart in Core ML, or its task no form there.
         DataError: the number of classes is not the number of outputs.
     """
-    if package.task != "classification":
-        raise UnsupportedError("target 'phone-coreml'", found=f"task '{package.task}'", wanted="classification")
+    if package.task not in OUTPUTS:
+        raise UnsupportedError("target 'phone-coreml'", found=f"task '{package.task}'", wanted=" or ".join(OUTPUTS))
     ct = coremltools()
     lowering.register()
     exported = _exported(program, package)
-    _check_labels(exported, package)
+    if package.task == CLASSIFICATION:
+        _check_labels(exported, package)
     token = lowering.CURRENT.set(lowering.Conversion(_names(program, exported), deployment))
     try:
         with quiet():
@@ -123,7 +130,7 @@ def _converted(ct: Any, exported: ExportedProgram, deployment: Deployment, packa
         compute_precision=ct.transform.FP16ComputePrecision(op_selector=_is_half(package)),
         pass_pipeline=pipeline,
         inputs=[_input(ct, package)],
-        outputs=[ct.TensorType(name=name, dtype=np.float32) for name in (LOGITS, PROBABILITIES)],
+        outputs=[ct.TensorType(name=name, dtype=np.float32) for name in OUTPUTS[package.task]],
     )
     # a classifier with a second output is refused as long as the types of outputs are given; they are applied by now
     intermediate.functions["main"].output_types = None
@@ -132,11 +139,17 @@ def _converted(ct: Any, exported: ExportedProgram, deployment: Deployment, packa
         convert_to="mlprogram",
         minimum_deployment_target=target,
         pass_pipeline=ct.PassPipeline.EMPTY,
-        classifier_config=ct.ClassifierConfig(
-            list(package.classes), predicted_feature_name=LABEL, predicted_probabilities_output=PROBABILITIES
-        ),
+        classifier_config=_labels(ct, package),
     )
     return Converted(model.get_spec(), Path(model.weights_dir))
+
+
+def _labels(ct: Any, package: Package) -> Any:  # noqa: ANN401 - as above
+    if package.task != CLASSIFICATION:
+        return None
+    return ct.ClassifierConfig(
+        list(package.classes), predicted_feature_name=LABEL, predicted_probabilities_output=PROBABILITIES
+    )
 
 
 def _is_half(package: Package) -> Any:  # noqa: ANN401 - as above
@@ -176,7 +189,7 @@ def input_of(preprocessing: Preprocessing) -> tuple[str, str]:
 def _exported(program: QuantizedProgram, package: Package) -> ExportedProgram:
     dtype = getattr(torch, input_of(package.preprocessing)[1])
     example = torch.zeros(1, *package.preprocessing.input_shape, dtype=dtype)
-    module = Deployed(program.graph, package.preprocessing).eval()
+    module = Deployed(program.graph, package.task, package.preprocessing).eval()
     try:
         with quiet():
             exported: ExportedProgram = torch.export.export(module, (example,)).run_decompositions({})

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from edgedistill.evaluate.executor import Execution, Limits
-from edgedistill.targets.phone_coreml.convert import IMAGE, IN_FULL, LOGITS
+from edgedistill.targets.phone_coreml.convert import EMBEDDING, IMAGE, IN_FULL, LOGITS
 from edgedistill.targets.phone_coreml.interpreter import Interpreter, Precision
 from edgedistill.targets.phone_coreml.saved import Reference, read_package
 
@@ -79,10 +79,11 @@ class InterpretedPackage:
 
     def run_from(self, name: str, values: Inputs) -> NDArray[np.float32]:
         """Return outputs (n, classes), float32, from a value (n, ...) of the package on."""
+        output = LOGITS if LOGITS in self.interpreter.model.outputs else EMBEDDING
         step = self.batch if self.interpreter.batches else 1
         parts = torch.split(torch.from_numpy(np.ascontiguousarray(values)), step)
         with torch.inference_mode():
-            outputs = [self.interpreter.run({name: part})[LOGITS] for part in parts]
+            outputs = [self.interpreter.run({name: part})[output] for part in parts]
         return torch.cat(outputs).numpy()
 
 

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from edgedistill.quantize.operators import NAMESPACE
-from edgedistill.quantize.scales import half_from_codes
 from edgedistill.targets.phone_coreml.deployment import Deployment
 from edgedistill.targets.phone_coreml.vendor import part
 
@@ -70,8 +68,6 @@ def _dequantize(context: Any, node: Any) -> None:  # noqa: ANN401 - as above
         channel = {"axis": int(axis.val)} if np.ndim(scale.val) else {}
         name = f"{_name(node)}_real"
         made = _builder().dequantize(input=codes, scale=scale.val, zero_point=zero_point.val, name=name, **channel)
-    elif codes.val.dtype == np.int32:
-        made = _builder().const(val=_bias(codes.val, scale.val), name=_name(node))
     else:
         made = _weight(codes.val, scale.val, zero_point.val, int(axis.val), _name(node))
     context.add(made, node.name)
@@ -85,12 +81,6 @@ def _weight(codes: Any, scale: Any, zero_point: Any, axis: int, name: str) -> An
         )
     shape = [-1 if index == axis and np.ndim(scale) else 1 for index in range(np.ndim(codes))]
     return _builder().constexpr_blockwise_shift_scale(data=codes, scale=np.reshape(scale, shape), name=name)
-
-
-def _bias(codes: Any, scale: Any) -> Any:  # noqa: ANN401 - as above
-    """Return what fp16 holds of a bias; `scales.bias_codes` has seen to it that its codes are had back from that."""
-    half = half_from_codes(torch.from_numpy(np.array(codes)), torch.from_numpy(np.array(scale)))
-    return half.to(torch.float32).numpy()
 
 
 def _arguments(context: Any, node: Any) -> list[Any]:  # noqa: ANN401 - as above

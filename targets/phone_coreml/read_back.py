@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgedistill.errors import UnsupportedError
 from edgedistill.targets.base import QuantizedTensor
-from edgedistill.targets.phone_coreml.saved import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from numpy.typing import NDArray
 
     from edgedistill.targets.phone_coreml.saved import Operation, SavedModel
 
 WEIGHTS = ("constexpr_affine_dequantize", "constexpr_blockwise_shift_scale")
-BIASED = ("conv", "linear")
-MOVING = ("reshape", "transpose", "squeeze", "expand_dims", "identity", "max_pool", "slice_by_index")
+BIASED = ("conv", "conv_transpose", "linear")
 ENDINGS = ("_cast_fp16", "_to_fp16")
 """What coremltools adds to a name when it makes an operation or a constant fp16."""
 
@@ -25,22 +23,26 @@ ENDINGS = ("_cast_fp16", "_to_fp16")
 def quantized_tensors(model: SavedModel) -> dict[str, QuantizedTensor]:
     """Return every quantized tensor by the name it has in the program.
 
-    A bias is an fp16 number there; its codes are `round(bias / (input scale * weight scale))`, with both scales as they
-    stand in the package.
-
     Raises:
         UnsupportedError: a scale is no constant.
     """
-    by_output = {output.name: operation for operation in model.operations for output in operation.outputs}
     found = {}
     for operation in model.operations:
         if operation.kind == "quantize":
             found[_plain(operation.name)] = _activation(model, operation)
         elif operation.kind in WEIGHTS:
             found[_plain(operation.name)] = _weight(model, operation)
+    return found
+
+
+def biases(model: SavedModel) -> dict[str, NDArray[np.float16]]:
+    """Return the bias that is added to each quantized weight's products, by the weight's name in the program."""
+    weights = {item.name: _plain(item.name) for item in model.operations if item.kind in WEIGHTS}
+    found = {}
     for operation in model.operations:
-        if operation.kind in BIASED:
-            found.update(_bias(model, operation, by_output))
+        weight = getattr(operation.arguments.get("weight"), "name", None)
+        if operation.kind in BIASED and weight in weights and "bias" in operation.arguments:
+            found[weights[weight]] = _constant(model, operation, "bias")
     return found
 
 
@@ -66,40 +68,15 @@ def _weight(model: SavedModel, operation: Operation) -> QuantizedTensor:
     return QuantizedTensor(codes, scale, zero_point)
 
 
-def _zero_point(model: SavedModel, operation: Operation, scale: np.ndarray, dtype: str) -> np.ndarray:
+def _zero_point(model: SavedModel, operation: Operation, scale: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     for name in ("zero_point", "offset"):
         if name in operation.arguments:
             return _constant(model, operation, name)
     return np.zeros(scale.shape, dtype)
 
 
-def _constant(model: SavedModel, operation: Operation, name: str) -> np.ndarray:
+def _constant(model: SavedModel, operation: Operation, name: str) -> NDArray[Any]:
     value = model.constant(operation.arguments[name])
     if not isinstance(value, np.ndarray):
         raise UnsupportedError(f"operation '{operation.name}'", found=f"its {name} is computed", wanted="a constant")
     return value
-
-
-def _bias(
-    model: SavedModel, operation: Operation, by_output: Mapping[str, Operation]
-) -> Iterator[tuple[str, QuantizedTensor]]:
-    bias, source = operation.arguments.get("bias"), _source(operation.arguments["x"], by_output)
-    weight = by_output.get(getattr(operation.arguments["weight"], "name", ""))
-    if not isinstance(bias, Reference) or source is None or weight is None or weight.kind not in WEIGHTS:
-        return
-    scale = _constant(model, source, "scale").astype(np.float32) * _weight(model, weight).scale
-    stored = _constant(model, operation, "bias").astype(np.float64)
-    codes = np.rint(stored / scale.astype(np.float64)).astype(np.int32)
-    yield _plain(bias.name), QuantizedTensor(codes, scale, np.zeros(scale.shape, np.int32))
-
-
-def _source(argument: object, by_output: Mapping[str, Operation]) -> Operation | None:
-    """Return the operation whose codes an input has, looking back through operations that only move values."""
-    while isinstance(argument, Reference) and argument.name in by_output:
-        operation = by_output[argument.name]
-        if operation.kind == "dequantize":
-            return operation
-        if operation.kind not in MOVING:
-            return None
-        argument = operation.arguments["x"]
-    return None

@@ -12,7 +12,8 @@ import torch
 
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
-from edgedistill.quantize.scales import LARGEST_HALF, SMALLEST, half_from_codes
+from edgedistill.quantize.patterns import Role, role_of
+from edgedistill.quantize.scales import SMALLEST
 from edgedistill.quantize.spec import ScaleFormat
 from edgedistill.targets.base import Issue, Severity
 from edgedistill.targets.phone_coreml import lowering
@@ -21,7 +22,7 @@ from edgedistill.targets.phone_coreml.vendor import part, quiet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import fx
+    from torch import Tensor, fx
 
     from edgedistill.quantize.program import QuantizedProgram
 
@@ -45,12 +46,10 @@ def _representable_scale(graph: fx.GraphModule, node: fx.Node) -> Iterator[Issue
     if node.target is not QUANTIZE and not _is_stored(node):
         return
     scale = attribute(graph, node.args[1])
-    if _is_stored(node) and attribute(graph, node.args[0]).dtype not in CODES:
-        return  # a bias has no scale of its own
     smallest = SMALLEST[ScaleFormat.FP16]
     if float(scale.min()) < smallest:
         found = f"a scale of {float(scale.min()):.3g} is below 2^-14 ({smallest:.3g}), where fp16 loses digits"
-    elif not torch.equal(scale.to(torch.float16).to(torch.float32), scale):
+    elif not torch.equal(_as_half(scale), scale):
         found = "a scale that fp16 does not hold"
     else:
         return
@@ -58,16 +57,21 @@ def _representable_scale(graph: fx.GraphModule, node: fx.Node) -> Iterator[Issue
 
 
 def _representable_bias(graph: fx.GraphModule, node: fx.Node) -> Iterator[Issue]:
-    """COREML002: a bias is stored as fp16, and its codes must be had back from that."""
-    if not _is_stored(node) or attribute(graph, node.args[0]).dtype is not torch.int32:
+    """COREML002: a bias is stored as fp16."""
+    if role_of(node) is not Role.WEIGHTED or len(node.args) < 3 or node.args[2] is None:  # noqa: PLR2004 - input, weight, bias
         return
-    codes, scale = (attribute(graph, argument) for argument in node.args[:2])
-    half = half_from_codes(codes, scale).to(torch.float64)
-    if float(half.abs().max()) >= LARGEST_HALF:
-        yield Issue("COREML002", node.name, Severity.ERROR, "a bias beyond what fp16 holds (65,504)", REQUANTIZE)
-    elif not torch.equal(torch.round(half / scale.to(torch.float64)), codes.to(torch.float64)):
-        found = "bias codes that no fp16 number carries (quantized by edgedistill 0.1 or without fp16 scales)"
-        yield Issue("COREML002", node.name, Severity.ERROR, found, REQUANTIZE)
+    bias = node.args[2]
+    if getattr(bias, "op", "") != "get_attr":
+        found = "a bias of int32 codes, which a Core ML package cannot hold"
+    elif not torch.equal(_as_half(attribute(graph, bias)), attribute(graph, bias)):
+        found = "a bias that fp16 does not hold"
+    else:
+        return
+    yield Issue("COREML002", node.name, Severity.ERROR, found, REQUANTIZE)
+
+
+def _as_half(numbers: Tensor) -> Tensor:
+    return numbers.to(torch.float16).to(torch.float32)
 
 
 def _integer_type(graph: fx.GraphModule, node: fx.Node) -> Iterator[Issue]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgedistill.data.arrays import resize_image
 from edgedistill.errors import UnsupportedError
+from edgedistill.targets.phone_coreml.convert import CLASSIFICATION, EMBEDDING
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -27,6 +28,25 @@ TEMPLATES = "edgedistill.targets.phone_coreml"
 MACOS = {"17": "14", "18": "15", "26": "26"}
 PLACES = {"Sources": "Sources/{module}", "Tests": "Tests/{module}Tests", "Benchmarks": "Tests/{module}Benchmarks"}
 """Where the sources of each folder of `device/swift/` go; a file beside them keeps its place."""
+ONLY_FOR = {
+    "Classifier.swift": CLASSIFICATION,
+    "ClassifierTests.swift": CLASSIFICATION,
+    "Embedder.swift": EMBEDDING,
+    "EmbedderTests.swift": EMBEDDING,
+}
+"""Sources that a package has only for one task."""
+EXAMPLES = {
+    (CLASSIFICATION, "image"): "let prediction = try await Classifier().predict(image)   // CGImage of any size",
+    (CLASSIFICATION, "array"): "let prediction = try await Classifier().predict(values)   // [Float], not normalised",
+    (
+        CLASSIFICATION,
+        "text",
+    ): "let prediction = try await Classifier().predict(tokens: tokens)   // [Int32], of your tokenizer",
+    (EMBEDDING, "image"): "let vector = try await Embedder().embed(image)   // CGImage of any size",
+    (EMBEDDING, "array"): "let vector = try await Embedder().embed(values)   // [Float], not normalised",
+    (EMBEDDING, "text"): "let vector = try await Embedder().embed(tokens: tokens)   // [Int32], of your tokenizer",
+}
+"""What an app writes, by task and kind of preprocessing."""
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 FIXTURE_SIZES = ((4, 3), (9, 11), (7, 2))
 
@@ -88,10 +108,11 @@ class SwiftPackage:
             "version": version("edgedistill"),
             "system": deployment.number,
             "macos": MACOS[deployment.number],
-            "classes": str(len(card["classes"])),  # type: ignore[arg-type] # a list
+            "example": EXAMPLES[str(card["task"]), str(card["preprocessing"]["kind"])],  # type: ignore[index] # a mapping
             "max_steps": f"{card['golden']['max_steps']:g}",  # type: ignore[index] # a mapping
         }
-        _write_templates(resources.files(TEMPLATES) / "device" / "swift", self.folder, values)
+        others = {name for name, task in ONLY_FOR.items() if task != card["task"]}
+        _write_templates(resources.files(TEMPLATES) / "device" / "swift", self.folder, values, others)
         fixture = self.folder / "Tests" / f"{self.module}Tests" / "Resources" / "resize.json"
         fixture.parent.mkdir()
         fixture.write_text(json.dumps(_resize_fixture()) + "\n", "utf-8")
@@ -111,12 +132,13 @@ def package_hash(package: Path) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _write_templates(source: Traversable, folder: Path, values: dict[str, str]) -> None:
+def _write_templates(source: Traversable, folder: Path, values: dict[str, str], left_out: set[str]) -> None:
     for item in sorted(source.iterdir(), key=lambda item: item.name):
         if item.is_dir():
             place = PLACES[item.name].format(module=values["module"])
             for inner in sorted(item.iterdir(), key=lambda inner: inner.name):
-                _write_template(inner, folder / place / inner.name, values)
+                if inner.name not in left_out:
+                    _write_template(inner, folder / place / inner.name, values)
         else:
             _write_template(item, folder / item.name, values)
 

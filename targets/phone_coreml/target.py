@@ -23,10 +23,7 @@ HERE = Path(__file__).parent
 
 
 class PhoneCoreMl:
-    """INT8 on Apple's phones: uint8 asymmetric activations, int8 per-channel weights, scales and biases of fp16.
-
-    These are the numbers of `arm-onnxruntime` too, so both are built from one program.
-    """
+    """INT8 on Apple's phones: uint8 asymmetric activations, int8 per-channel weights, scales and biases of fp16."""
 
     name: ClassVar[str] = "phone-coreml"
 
@@ -41,7 +38,7 @@ class PhoneCoreMl:
             activation=ActivationType.UINT8,
             symmetry=Symmetry.ASYMMETRIC,
             weights=Granularity.PER_CHANNEL,
-            bias=BiasType.INT32,
+            bias=BiasType.FP16,
             scale_format=ScaleFormat.FP16,
         )
 

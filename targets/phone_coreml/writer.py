@@ -14,14 +14,17 @@ from edgedistill.data.inputs import model_inputs
 from edgedistill.data.preprocessing import ImagePreprocessing
 from edgedistill.errors import GateError
 from edgedistill.evaluate.parity import output_step
+from edgedistill.quantize.graph import attribute
+from edgedistill.quantize.patterns import Role, role_of
 from edgedistill.quantize.program import Arithmetic
 from edgedistill.targets.folder import seal
-from edgedistill.targets.phone_coreml.convert import IMAGE, LABEL, LOGITS, input_of, model_from_program
+from edgedistill.targets.phone_coreml.convert import IMAGE, OUTPUTS, input_of, model_from_program
 from edgedistill.targets.phone_coreml.deployment import deployment_of
 from edgedistill.targets.phone_coreml.executors import LIMITS, InterpretedPackage, normalised
 from edgedistill.targets.phone_coreml.interpreter import Precision
 from edgedistill.targets.phone_coreml.package import write_package
-from edgedistill.targets.phone_coreml.saved import package_bytes
+from edgedistill.targets.phone_coreml.read_back import biases
+from edgedistill.targets.phone_coreml.saved import package_bytes, read_package
 from edgedistill.targets.phone_coreml.swift import SwiftPackage, module_name, package_hash
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ def write_artifact(
         metadata=_metadata(package, program, card),
     )
     raw = as_the_model_takes_them(package, inputs)
+    _check_biases(program, swift.model)
     _check_normalisation(swift.model, raw, inputs)
     card |= {"model_sha256": package_hash(swift.model), "model_size_bytes": package_bytes(swift.model)}
     swift.write(card, raw=raw, outputs=outputs, title=profile.title, deployment=deployment)
@@ -94,6 +98,18 @@ def as_the_model_takes_them(package: Package, inputs: Inputs) -> NDArray[np.gene
     return np.stack([resize_image(image, height, width) for image in raw])
 
 
+def _check_biases(program: QuantizedProgram, model: Path) -> None:
+    """Compare every bias of the saved package with the program's, bit for bit; they have no codes to be read back."""
+    graph, stored = program.graph, biases(read_package(model))
+    for node in graph.graph.nodes:
+        if role_of(node) is not Role.WEIGHTED or len(node.args) < 3 or node.args[2] is None:  # noqa: PLR2004 - input, weight, bias
+            continue
+        name = node.args[1].name
+        wanted = attribute(graph, node.args[2]).detach().numpy().astype(np.float16)
+        if name in program.tensors() and not np.array_equal(stored.get(name, np.empty(0)), wanted):
+            raise GateError(f"bias of '{node.name}'", found="the saved package holds other numbers than the program")
+
+
 def _check_normalisation(model: Path, pixels: NDArray[np.generic], inputs: Inputs) -> None:
     """Compute what the model makes of pixels, and compare it with what the workstation does, bit for bit."""
     if pixels.dtype != np.uint8:
@@ -114,6 +130,7 @@ def _card(
     name, dtype = input_of(package.preprocessing)
     return {
         "name": package.name,
+        "task": package.task,
         "precision": "int8",
         "deployment": str(deployment_of(profile)),
         "input": {
@@ -122,8 +139,7 @@ def _card(
             "dtype": dtype,
         },
         "output": {
-            "name": LOGITS,
-            "label": LABEL,
+            "name": OUTPUTS[package.task][0],
             "shape": [1, *outputs.shape[1:]],
             "dtype": "float32",
             "step": output_step(outputs),
@@ -133,7 +149,7 @@ def _card(
         "quantization": {
             "activations": f"{spec.activation} {spec.symmetry}",
             "weights": f"int8 symmetric {spec.weights}",
-            "bias": "int32 codes, carried by fp16 numbers",
+            "bias": str(spec.bias),
             "scales": str(spec.scale_format),
             "program": program.fingerprint,
         },
@@ -148,7 +164,7 @@ def _metadata(package: Package, program: QuantizedProgram, card: dict[str, objec
         "author": about.author,
         "license": about.license,
         "version": about.version,
-        "description": about.description or f"{package.name}: {len(package.classes)} classes, INT8",
+        "description": about.description or f"{package.name}: {package.task}, INT8",
         **_preview(package),
         "edgedistill.version": version("edgedistill"),
         "edgedistill.program": program.fingerprint,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgedistill.quantize.scales import activation_scale, bias_codes, half_from_codes, snap, weight_scale
+from edgedistill.quantize.scales import activation_scale, snap, weight_scale
 from edgedistill.quantize.spec import ActivationType, Granularity, QuantSpec, ScaleFormat, Symmetry
 
 FP32 = QuantSpec(scale_format=ScaleFormat.FP32)
@@ -64,19 +64,3 @@ def test_no_code_stands_for_more_than_the_ceiling(scale_format: ScaleFormat, cei
     scale, zero_point = activation_scale(0.0, ceiling, spec, ceiling=ceiling)
     assert zero_point == 0
     assert scale * 255 <= ceiling
-
-
-@given(positive, st.floats(2.0**-14, 1.0, width=32), st.floats(-1000, 1000, width=32))
-def test_a_bias_code_is_had_back_from_the_fp16_number_that_core_ml_adds(
-    first: float, second: float, bias: float
-) -> None:
-    scale = snap(torch.tensor([first]), ScaleFormat.FP16) * snap(torch.tensor([second]), ScaleFormat.FP16)
-    codes = bias_codes(torch.tensor([bias]), scale, ScaleFormat.FP16)
-    half = half_from_codes(codes, scale)
-    assert torch.equal(torch.round(half.double() / scale.double()), codes)
-    assert abs(float(codes * scale) - bias) <= abs(bias) * 2.0**-10 + float(scale)
-
-
-def test_a_bias_code_is_the_nearest_where_no_fp16_number_carries_it() -> None:
-    codes = bias_codes(torch.tensor([1.2345678]), torch.tensor([1e-5]), ScaleFormat.FP32)
-    assert codes.tolist() == [123457.0]

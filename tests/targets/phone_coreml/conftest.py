@@ -9,6 +9,7 @@ import pytest
 from small_models import images, program_of, residual, separable
 from target_contract import package
 
+from edgedistill.quantize.spec import BiasType, QuantSpec
 from edgedistill.targets.base import profile_named
 from edgedistill.targets.registry import target_named
 
@@ -22,10 +23,13 @@ if importlib.util.find_spec("coremltools") is None:
     pytest.skip("coremltools is not installed: pip install 'edgedistill[apple]'", allow_module_level=True)
 
 
+SPEC = QuantSpec(bias=BiasType.FP16)
+
+
 @pytest.fixture(scope="session")
 def program() -> QuantizedProgram:
     """A program with residual additions."""
-    return program_of(residual(), images(64))
+    return program_of(residual(), images(64), SPEC)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +41,7 @@ def artifact(program: QuantizedProgram, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def separable_program() -> QuantizedProgram:
     """A program with depthwise convolutions and clamps."""
-    return program_of(separable(), images(64))
+    return program_of(separable(), images(64), SPEC)
 
 
 def built(program: QuantizedProgram, profile: str, into: Path) -> Artifact:

@@ -7,7 +7,7 @@ from small_models import images, program_of, residual
 from torch import Tensor, nn
 
 from edgedistill.quantize.program import QuantizedProgram
-from edgedistill.quantize.spec import QuantSpec, ScaleFormat
+from edgedistill.quantize.spec import BiasType, QuantSpec, ScaleFormat
 from edgedistill.targets.base import Severity
 from edgedistill.targets.phone_coreml.rules import broken_rules
 
@@ -34,20 +34,22 @@ def test_a_scale_below_what_fp16_holds_in_full_is_named(program: QuantizedProgra
 
 
 def test_a_scale_that_fp16_does_not_hold_is_named() -> None:
-    program = program_of(residual(), images(16), QuantSpec(scale_format=ScaleFormat.FP32))
+    program = program_of(residual(), images(16), QuantSpec(bias=BiasType.FP16, scale_format=ScaleFormat.FP32))
     assert found(program)["COREML001"] == "a scale that fp16 does not hold"
 
 
-def test_a_bias_that_fp16_does_not_carry_is_named(program: QuantizedProgram) -> None:
-    broken = changed(program, "bias_codes", lambda codes: codes * 0 + 123_457)
-    assert "no fp16 number carries" in found(broken)["COREML002"]
+def test_a_bias_that_fp16_does_not_hold_is_named(program: QuantizedProgram) -> None:
+    broken = changed(program, "bias", lambda bias: bias * 0 + 0.1)
+    assert found(broken)["COREML002"] == "a bias that fp16 does not hold"
 
 
 def test_a_bias_beyond_fp16_is_named(program: QuantizedProgram) -> None:
-    broken = changed(program, "bias_codes", lambda codes: codes * 0 + 2**31 - 1)
-    broken = changed(broken, "images_scale", lambda scale: scale * 0 + 64.0)
-    broken = changed(broken, "bias_scale", lambda scale: scale * 0 + 1.0)
-    assert "beyond what fp16 holds" in found(broken)["COREML002"]
+    broken = changed(program, "bias", lambda bias: bias * 0 + 70_000.0)
+    assert found(broken)["COREML002"] == "a bias that fp16 does not hold"
+
+
+def test_a_bias_of_codes_is_named() -> None:
+    assert "int32 codes" in found(program_of(residual(), images(16), QuantSpec()))["COREML002"]
 
 
 class Odd(nn.Module):

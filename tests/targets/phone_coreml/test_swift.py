@@ -69,7 +69,7 @@ def test_the_card_has_every_key_that_swift_decodes(artifact: Artifact) -> None:
     keys = [*re.findall(r'case \w+ = "(\w+)"', text), "name", "target", "profile", "precision", "deployment"]
     flat = {*card, *card["golden"], *card["input"], *card["output"], *card["preprocessing"]}
     assert set(keys) <= flat
-    assert {"n", "step", "label", "kind", "scale", "mean", "std"} <= flat
+    assert {"n", "step", "shape", "kind", "scale", "mean", "std"} <= flat
 
 
 def test_golden_samples_are_those_of_the_artifact(artifact: Artifact) -> None:

@@ -14,7 +14,7 @@ from target_contract import TargetContract, package
 from edgedistill.data.preprocessing import ArrayPreprocessing
 from edgedistill.errors import DataError, GateError
 from edgedistill.quantize.program import QuantizedProgram
-from edgedistill.quantize.spec import QuantSpec, ScaleFormat
+from edgedistill.quantize.spec import BiasType, QuantSpec, ScaleFormat
 from edgedistill.targets.base import Artifact, profile_named
 from edgedistill.targets.folder import model_bytes, open_artifact
 from edgedistill.targets.phone_coreml.saved import package_bytes, read_package
@@ -65,8 +65,8 @@ class TestSince18(TargetContract):
 def test_another_process_writes_the_same_bytes(artifact: Artifact, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; sys.path[:0] = sys.argv[2:];"
-        "from conftest import built; from small_models import images, program_of, residual;"
-        "built(program_of(residual(), images(64)), 'iphone-15-pro', Path(sys.argv[1]))"
+        "from conftest import SPEC, built; from small_models import images, program_of, residual;"
+        "built(program_of(residual(), images(64), SPEC), 'iphone-15-pro', Path(sys.argv[1]))"
     )
     here = Path(__file__).parent
     folders = [str(here), str(here.parents[1] / "support")]
@@ -86,7 +86,7 @@ def test_labels_that_do_not_match_are_named(program: QuantizedProgram, tmp_path:
 
 def test_a_program_that_breaks_a_rule_is_not_built(tmp_path: Path) -> None:
     target = target_named("phone-coreml")
-    program = program_of(residual(), images(16), QuantSpec(scale_format=ScaleFormat.FP32))
+    program = program_of(residual(), images(16), QuantSpec(bias=BiasType.FP16, scale_format=ScaleFormat.FP32))
     with pytest.raises(GateError, match=r"COREML001, quantize: a scale that fp16 does not hold"):
         target.build(program, profile_named(target, "iphone-12"), package=package(), into=tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -26,7 +26,7 @@ final class LatencyBenchmark: XCTestCase {
         let settings = Settings(ProcessInfo.processInfo.environment)
         let card = try ModelCard.bundled()
         for units in settings.units {
-            let result = try await Classifier(units: units).selfTest()
+            let result = try await Model(units: units).selfTest()
             XCTAssertTrue(result.passed, "\(units.rawValue): \(result); no latency is reported")
             guard result.passed else { continue }
             let recording = try await record(card, units: units, settings: settings, verified: result)

@@ -9,7 +9,7 @@ public struct ModelCard: Codable, Sendable {
 
     public struct Output: Codable, Sendable {
         public let name: String
-        public let label: String
+        public let shape: [Int]
         /// One output step: 1/255 of the range of the golden outputs.
         public let step: Float
     }
@@ -55,6 +55,7 @@ public struct ModelCard: Codable, Sendable {
     public let deployment: String
     public let input: Input
     public let output: Output
+    /// Class names in the order of the outputs; empty for an embedder.
     public let classes: [String]
     public let preprocessing: Preprocessing
     public let golden: Golden
@@ -71,6 +72,11 @@ public struct ModelCard: Codable, Sendable {
     /// The card in this package.
     public static func bundled() throws -> ModelCard {
         try JSONDecoder().decode(ModelCard.self, from: Resources.data("model", "json"))
+    }
+
+    /// Numbers that the model gives for one sample.
+    public var outputCount: Int {
+        output.shape.reduce(1, *)
     }
 
     /// Elements of one sample: pixels times channels, numbers, or tokens.
