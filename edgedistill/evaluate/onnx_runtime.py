@@ -59,7 +59,7 @@ class OnnxRuntimeExecutor:
         return np.concatenate([session.run(None, {feed: part})[0] for part in self._parts(inputs)])
 
     def inspect(self, inputs: Inputs) -> Inspection:
-        """Return outputs and the codes of every quantized activation.
+        """Return outputs and the codes of every quantized activation, of one call with all inputs.
 
         Raises:
             ModelError: the runtime refuses the file.
@@ -70,8 +70,7 @@ class OnnxRuntimeExecutor:
             self._session(self.path, optimized=plain)
             session = self._session(expose_codes(model).SerializeToString(), optimized=exposed)
             feed, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
-            found = [session.run(None, {feed: part}) for part in self._parts(inputs)]
-            outputs = {name: np.concatenate(values) for name, *values in zip(names, *found, strict=True)}
+            outputs = dict(zip(names, session.run(None, {feed: inputs}), strict=True))
             return inspection(outputs, model, onnx.load(exposed), onnx.load(plain))
 
     def _parts(self, inputs: Inputs) -> list[Inputs]:

@@ -52,7 +52,7 @@ def changed(path: Path, into: Path, *, position: int) -> OnnxRuntimeExecutor:
 
 
 def test_every_quantized_activation_is_seen_and_equal(program: QuantizedProgram, path: Path) -> None:
-    executor = OnnxRuntimeExecutor(path, options=OPTIONS, batch=5)
+    executor = OnnxRuntimeExecutor(path, options=OPTIONS)
     assert isinstance(executor, Inspectable)
     found = executor.inspect(INPUTS)
     result = bisect(program, found, INPUTS)
