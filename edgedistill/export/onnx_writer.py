@@ -18,6 +18,7 @@ from edgedistill.export.passes.exporter_traces import remove_exporter_traces
 from edgedistill.export.passes.global_average_pool import restore_global_average_pool
 from edgedistill.export.passes.implied_attributes import drop_implied_attributes
 from edgedistill.export.passes.implied_zero_points import drop_implied_zero_points
+from edgedistill.export.passes.merged_dequantizers import restore_merged_dequantizers
 from edgedistill.export.passes.node_names import clear_node_names
 from edgedistill.export.passes.own_initializers import unshare_initializers
 from edgedistill.export.passes.shared_scales import spell_out_shared_scales
@@ -53,7 +54,9 @@ def onnx_from_program(program: QuantizedProgram, path: Path) -> None:
 
     Every QuantizeLinear and DequantizeLinear has the name of the program's tensor as the name of its output.
     """
-    _save(_exported(program.exported, custom=_translations()), path)
+    model = _exported(program.exported, custom=_translations())
+    restore_merged_dequantizers(model, program.tensors())
+    _save(model, path)
 
 
 def onnx_from_module(model: nn.Module, example: Tensor, path: Path) -> None:

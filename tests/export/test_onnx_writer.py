@@ -1,8 +1,10 @@
+import copy
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx.reference import ReferenceEvaluator
 from small_models import images, program_of, residual, separable
 from torch import Tensor, nn
@@ -20,6 +22,23 @@ class Untranslatable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1).kthvalue(1).values[:, None]
+
+
+class EqualLayers(nn.Module):
+    """Three layers with the same weights: one module called thrice, or copies of it."""
+
+    def __init__(self, *, tied: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        first = nn.Linear(16, 16)
+        self.layers = nn.ModuleList(first if tied else copy.deepcopy(first) for _ in range(3))
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.mean((1, 2))
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.head(x)  # type: ignore[no-any-return]
 
 
 def test_an_fp32_module_computes_the_same(tmp_path: Path) -> None:
@@ -61,6 +80,20 @@ def test_everything_is_read_back_bit_for_bit(tmp_path: Path) -> None:
         np.testing.assert_array_equal(zero_point, tensor.zero_point.numpy(), strict=True)
         if tensor.codes is not None:
             np.testing.assert_array_equal(codes, tensor.codes.numpy(), strict=True)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_equal_layers_keep_tensors_of_their_own(tmp_path: Path, *, tied: bool) -> None:
+    model, inputs = EqualLayers(tied=tied).eval(), images(32)
+    program = program_of(model, inputs)
+    onnx_from_program(program, tmp_path / "model.onnx")
+    read, stored = quantized_tensors(tmp_path / "model.onnx"), program.tensors()
+    assert set(read) == set(stored)
+    for name, tensor in stored.items():
+        if tensor.codes is not None:
+            np.testing.assert_array_equal(read[name][0], tensor.codes.numpy(), strict=True)
+    runtime = OnnxRuntimeExecutor(tmp_path / "model.onnx", options={"session.x64quantprecision": "1"})
+    np.testing.assert_array_equal(runtime.run(inputs.numpy()), program.run(inputs.numpy()))
 
 
 def test_weights_are_stored_as_int8_and_biases_as_int32(tmp_path: Path) -> None:

@@ -100,13 +100,18 @@ def _dead_after(graph: fx.GraphModule) -> dict[fx.Node, list[fx.Node]]:
     return dead
 
 
-def _quantize(_: fx.Node, arguments: Sequence[object]) -> Tensor:
-    value, scale, zero_point, _axis = arguments
+def quantized(value: object, scale: Tensor, zero_point: Tensor) -> Tensor:
+    """Return the codes of a value: of the kernel that computes it, or of QuantizeLinear where it is in float."""
     if isinstance(value, Codes):
         value = tables.as_table(value) or value.real()
     if isinstance(value, Result):
-        return value.quantized(cast("Tensor", scale), cast("Tensor", zero_point))
-    return cast("Tensor", QUANTIZE(value, scale, zero_point, _axis))
+        return value.quantized(scale, zero_point)
+    return cast("Tensor", QUANTIZE(value, scale, zero_point, 1))
+
+
+def _quantize(_: fx.Node, arguments: Sequence[object]) -> Tensor:
+    value, scale, zero_point = arguments[:3]
+    return quantized(value, cast("Tensor", scale), cast("Tensor", zero_point))
 
 
 def _dequantize(_: fx.Node, arguments: Sequence[object]) -> Codes:
