@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
     names = [output.name for output in session.get_outputs()]
     # one call: the batch need not be the first axis of every tensor, so parts could not be put together again
     outputs = dict(zip(names, session.run(names, {feed: inputs})))  # noqa: B905 - Python 3.8 has no strict zip
-    np.savez(str(folder / "outputs.npz"), **outputs)  # type: ignore[arg-type] # numpy's own option is a bool
+    np.savez(str(folder / "outputs.npz"), **outputs)
 
 
 if __name__ == "__main__":
