@@ -16,6 +16,7 @@ from edgedistill.quantize.fake import WeightQuantizer
 from edgedistill.quantize.graph import attribute, calls
 from edgedistill.quantize.patterns import CONVOLUTIONS
 from edgedistill.quantize.ties import avoid_ties
+from edgedistill.quantize.twin.training import TwinForward
 from edgedistill.recipe import Scales
 
 if TYPE_CHECKING:
@@ -70,25 +71,29 @@ def finetune(
     else:
         scales = _Recalibration(graph, samples, settings)
     damped = DampedObjective(objective, graph, settings.dampening) if settings.dampening else None
+    twin = TwinForward(graph)
 
     def before_step(info: StepInfo) -> None:
         scales(info)
         if damped:
             damped.before_step(info)
+        frozen_at = round(settings.freeze_ranges_after * info.total_steps)
+        twin.active = info.step >= max(frozen_at, info.total_steps - settings.exact_steps)
 
-    history = fit(
-        graph,
-        transfer_set,
-        training=settings,
-        objective=damped or objective,
-        seed=seed,
-        key=key,
-        checkpoint=checkpoint,
-        evaluate=evaluate,
-        on_step=before_step,
-        title="fine-tune INT8",
-        progress=progress,
-    )
+    with twin.attached():
+        history = fit(
+            graph,
+            transfer_set,
+            training=settings,
+            objective=damped or objective,
+            seed=seed,
+            key=key,
+            checkpoint=checkpoint,
+            evaluate=evaluate,
+            on_step=before_step,
+            title="fine-tune INT8",
+            progress=progress,
+        )
     scales.finish()
     return history
 

@@ -18,6 +18,7 @@ from edgedistill.quantize.fake import ActivationQuantizer, LearnedRound, WeightQ
 from edgedistill.quantize.finetune import DampedObjective, finetune
 from edgedistill.quantize.scales import snap
 from edgedistill.quantize.spec import QuantSpec, ScaleFormat
+from edgedistill.quantize.twin.training import twin_values
 from edgedistill.recipe import Calibration, Finetune, Scales
 
 
@@ -65,6 +66,33 @@ def test_training_moves_learned_scales_and_leaves_allowed_ones() -> None:
         assert quantizer.learned != before[name]
         assert float(quantizer.scale) == float(snap(quantizer.scale, ScaleFormat.FP16))
         assert not quantizer.learned.requires_grad
+
+
+@pytest.mark.parametrize("scales", list(Scales))
+def test_the_last_steps_learn_from_what_the_device_computes(scales: Scales) -> None:
+    data, model = noise_set(), residual(width=4)
+    graph = calibrated(model, images(32))
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    class Watched(StudentObjective):
+        def __call__(self, model: nn.Module, inputs: Tensor, *rest: object) -> Tensor:
+            with torch.no_grad():
+                exact = twin_values(graph, inputs)[1]
+            seen.append((model(inputs).detach(), exact))
+            return super().__call__(model, inputs, *rest)  # type: ignore[arg-type] # as the objective's
+
+    finetune(
+        graph,
+        data,
+        Watched(model, temperature=2.0),
+        samples=CalibrationSet(data, Calibration(samples=32), seed=0),
+        settings=Finetune(epochs=2, batch_size=16, learning_rate=0.01, scales=scales, exact_steps=3),
+        seed=0,
+    )
+    equal = [bool((computed == exact).all()) for computed, exact in seen]
+    assert equal[-3:] == [True] * 3
+    assert not all(equal[:-3])
+    assert not graph._forward_hooks
 
 
 def test_a_learned_scale_never_lets_a_code_stand_above_the_clamp() -> None:

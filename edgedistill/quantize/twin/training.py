@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TwinForward:
-    """Replaces the forward pass of an annotated graph by its twin's while it is switched on.
+    """Replaces the forward pass of an annotated graph by its twin's while it is `active` and gradients are recorded.
 
     Args:
         graph: from `annotate.annotate`, calibrated.
@@ -54,17 +54,19 @@ class TwinForward:
                 hook.remove()
 
     def _before(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self.active:
+        if self.active and torch.is_grad_enabled():
             with torch.no_grad(), full_precision():
                 reals, self._output = twin_values(self.graph, inputs[0])
             self._quantized = iter(reals)
 
     def _behind_quantizer(self, quantizer: nn.Module, _: object, simulated: Tensor) -> Tensor:
-        observing = cast("ActivationQuantizer", quantizer).mode is not Mode.QUANTIZE
-        return simulated if observing or not self.active else straight_through(simulated, next(self._quantized))
+        if cast("ActivationQuantizer", quantizer).mode is not Mode.QUANTIZE:
+            return simulated
+        exact = next(self._quantized, None)  # none where the twin did not run
+        return simulated if exact is None else straight_through(simulated, exact)
 
     def _after(self, _: nn.Module, __: object, simulated: Tensor) -> Tensor:
-        if not self.active or self._output is None:
+        if self._output is None:
             return simulated
         output, self._output = self._output, None
         return straight_through(simulated, output)
