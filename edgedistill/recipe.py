@@ -46,12 +46,40 @@ class Views(Section):
     """Probability with which a view leaves a word out (texts); at 0 a text has one view, whatever `count` says."""
 
 
+class Captured(Section):
+    """Which completions of a `capture:` source are meant: those that meet every condition."""
+
+    model: str | None = None
+    """The model that answered, or the one that was asked for."""
+    metadata: dict[str, str] = {}
+    """Pairs that a completion must have."""
+    created_after: int | None = None
+    """Unix time, seconds, exclusive."""
+    created_before: int | None = None
+    """Unix time, seconds, exclusive."""
+    finish_reason: str | None = "stop"
+    """Why the answer ended (chat); none takes every answer, cut off ones too."""
+    grader: str | None = None
+    """A completion must have a grade of this grader."""
+    min_score: float | None = None
+    """A grade of at least this."""
+    passed: bool | None = None
+    """A grade that passed, or one that did not."""
+    gold: str | None = None
+    """Metadata key under which a completion may have its true class; accuracy is measured on those that do."""
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+
 class Data(Section):
     """The transfer set and the evaluation set."""
 
     source: str = "fashion-mnist"
     """`fashion-mnist`, `shapes` (small, offline), `image-folder:PATH`, `npz:PATH`, `text:PATH` (`.jsonl`, `.csv`,
-    `.tsv`), `python:module:function`."""
+    `.tsv`), `capture:FOLDER` (a store of captured completions), `python:module:function`."""
+    captured: Captured = Captured()
+    """Which completions of a `capture:` source are meant."""
     classes: tuple[str, ...] = ()
     """Class names in label order; empty takes the source's own."""
     preprocessing: Annotated[ImagePreprocessing | ArrayPreprocessing | TextPreprocessing, Field(discriminator="kind")]

@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "run": (
         "bench",
         "calibration",
+        "capture",
         "data",
         "devices",
         "distill",

@@ -93,6 +93,12 @@ def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
     for device in summary.devices:
         outcome = "FAILED, see the notes" if device.error else f"done, {device.execution}"
         say(f"device {device.device}: {device.stage} of {device.target}: {outcome} (log: {device.log_file})")
+    for item in summary.agreement:
+        value = f"{item.value:.2%}" if item.measure.startswith("same") else f"{item.value:.4f}"
+        say(f"{item.stage} ({item.execution}): {item.measure}: {value} of {item.n:,} samples")
+    for curve in summary.abstention:
+        points = "; ".join(f"{point.answered:.0%} {point.accuracy:.2%}" for point in curve.points[::3])
+        say(f"{curve.stage} ({curve.execution}): {curve.metric} by share answered: {points}")
     for note in summary.notes:
         say(f"note: {note}")
     say(f"results: {planned.folder}")
@@ -101,13 +107,18 @@ def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
         say(f"report: {page}")
 
 
+def _metric(summary: "Summary") -> str:
+    metrics = {rung.metric for rung in summary.ladder if rung.value is not None}
+    return metrics.pop() if len(metrics) == 1 else "value"
+
+
 def _show_ladder(summary: "Summary") -> None:
     from edgedistill.report.table import ladder_rows
 
     rows = ladder_rows(summary)
     if rows:
         table(
-            ("step", "target", "accuracy", "against teacher", "samples", "parameters", "size", "ran on"),
+            ("step", "target", _metric(summary), "against teacher", "samples", "parameters", "size", "ran on"),
             [
                 (
                     row.step,

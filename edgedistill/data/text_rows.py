@@ -38,12 +38,14 @@ class TextRow:
         answer: what a recorded teacher answered: log probability by class name; one entry of 0.0 where only the
             class is known.
         split: where the source says it.
+        embedding: what a recorded teacher of embeddings answered: (width,), float32.
     """
 
     text: str
     label: str | None = None
     answer: Mapping[str, float] | None = None
     split: Split | None = None
+    embedding: NDArray[np.float32] | None = None
 
 
 def samples_from_rows(
@@ -85,7 +87,7 @@ def samples_from_rows(
         _check_named(rows, names, thing=thing)
     texts = [row.text[:max_characters] for row in chosen]
     refuse_large(len(texts) * max(map(len, texts)) * BYTES_PER_CHARACTER, thing=thing)
-    answers = _answers(chosen, names) if labelled else None
+    answers = _answers(chosen, names) if labelled else _embeddings(chosen, thing=thing)
     labels, gold = _labels(chosen, names, answers, split=split) if labelled else (_unknown(len(chosen)), True)
     if labelled and split == "train":
         _refuse_empty(labels, names, thing=thing)
@@ -133,6 +135,17 @@ def _answers(rows: Sequence[TextRow], classes: tuple[str, ...]) -> NDArray[np.fl
     if not all(row.answer for row in rows):
         return None
     return np.stack([answer_logits(row.answer, classes) for row in rows if row.answer])
+
+
+def _embeddings(rows: Sequence[TextRow], *, thing: str) -> NDArray[np.float32] | None:
+    """Return the recorded embeddings (n, width), or None where not every row has one."""
+    found = [row.embedding for row in rows if row.embedding is not None]
+    if len(found) < len(rows):
+        return None
+    widths = sorted({embedding.shape for embedding in found})
+    if len(widths) > 1 or len(widths[0]) != 1:
+        raise DataError(thing, found=f"embeddings of shapes {widths}", wanted="one width")
+    return np.stack(found)
 
 
 def _labels(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from edgedistill.errors import DataError
 from edgedistill.report import wording
+from edgedistill.report.abstention_picture import draw_abstention
 from edgedistill.report.confusion import MAX_CLASSES, confused_pairs, confusion_rows
 from edgedistill.report.curve_picture import draw_accuracy, draw_loss
 from edgedistill.report.device_sections import device_sections
@@ -84,6 +85,7 @@ def page_from_summary(summary: Summary, devices: tuple[DeviceSection, ...]) -> s
             devices=devices,
             layers=_layers(summary),
             curves=[(curve, draw_loss(curve), draw_accuracy(curve)) for curve in summary.curves if curve.points],
+            abstentions=[(curve, draw_abstention(curve)) for curve in summary.abstention if curve.points],
             confusions=[
                 (names, confusion_rows(item, summary.classes), confused_pairs(item, summary.classes))
                 for names, item in _distinct(summary.confusion)

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from edgedistill.cache import cache_folder
-from edgedistill.data.sources import load
 from edgedistill.data.tokenizers import tokenizer_of
 from edgedistill.data.views import transfer_set
 from edgedistill.distill.schedule import seed_of, views_used
@@ -23,6 +22,7 @@ from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.models.loading import check_outputs, load_model
 from edgedistill.models.origins import FAMILIES, RECORDED
 from edgedistill.recipe import Task
+from edgedistill.run.samples import load
 from edgedistill.run.teacher_views import seen_by_teacher, text_inputs
 
 if TYPE_CHECKING:
@@ -185,16 +185,7 @@ class Context:
             yield seen.plain(np.arange(start, min(start + rows, count))).inputs
 
     def _samples(self, split: Literal["train", "test"]) -> Samples:
-        data = self.recipe.data
-        return load(
-            data.source,
-            split,
-            preprocessing=data.preprocessing,
-            classes=data.classes,
-            recipe_folder=self.recipe_folder,
-            labelled=self.recipe.task is Task.CLASSIFICATION,
-            progress=self.progress,
-        )
+        return load(self.recipe, self.recipe_folder, split, progress=self.progress)
 
     def _seeded_model(self, model: Model, seen: TransferSet, outputs: int | None, *, role: str) -> nn.Module:
         """Load a model; what a factory leaves random is random by the recipe's seed."""

@@ -8,10 +8,11 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from edgedistill.data import sources, tokenizers
+from edgedistill.data import tokenizers
 from edgedistill.devices.inventory import listed
 from edgedistill.distill.cache_files import soft_targets_key
 from edgedistill.models import fingerprints
+from edgedistill.run import samples
 from edgedistill.run.directory import key_of
 from edgedistill.targets.base import profile_named
 from edgedistill.targets.registry import target_named
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from edgedistill.recipe import Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
-VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 2, "bench": 2, "devices": 1}
+VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 3, "bench": 2, "devices": 1}
 TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline"}
 
 
@@ -129,7 +130,7 @@ class Keys:
     def _data(self) -> object:
         data = self.recipe.data
         found = {
-            "source": sources.fingerprint(data.source, self.recipe_folder),
+            "source": samples.fingerprint(self.recipe, self.recipe_folder),
             "preprocessing": data.preprocessing.model_dump(mode="json"),
             "views": data.views.model_dump(mode="json"),
             "classes": data.classes,

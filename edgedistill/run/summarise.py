@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from edgedistill.run.summary import (
+    AbstentionCurve,
+    AgreementRecord,
     ArtifactRecord,
     Confusion,
     Curve,
@@ -86,6 +88,8 @@ def summarise(
         sensitivity=tuple(_all(results, "sensitivity", SensitivityRecord)),
         float_layers=tuple(_all(results, "float_layers", FloatLayerRecord)),
         integer_share=shares,
+        agreement=tuple(_all(results, "agreement", AgreementRecord)),
+        abstention=tuple(_all(results, "abstention", AbstentionCurve)),
         notes=tuple(dict.fromkeys(_notes(results))),
     )
 
@@ -177,9 +181,9 @@ def _accuracy_gates(recipe: Recipe, ladder: Sequence[Rung]) -> Iterator[GateReco
     for rung in ladder:
         if rung.stage not in ("program", "artifact") or student is None or student.value is None:
             continue
-        name = "accuracy of the INT8 program"
+        name = f"{student.metric} of the INT8 program"
         if rung.stage == "artifact":
-            name = f"accuracy of {rung.target} ({rung.execution})"
+            name = f"{student.metric} of {rung.target} ({rung.execution})"
         if rung.value is None:
             yield GateRecord(name=name, passed=None, found=rung.note, wanted=f"at most {100 * limit:.2f} points lost")
             continue

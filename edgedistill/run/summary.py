@@ -309,6 +309,49 @@ class Confusion(Record):
     """Rows are true classes, columns predicted ones."""
 
 
+class AgreementRecord(Record):
+    """How often a model gives the teacher's answer."""
+
+    stage: str
+    """`student` or `artifact`."""
+    target: str | None = None
+    """`target/profile` for an artifact."""
+    measure: str
+    """`same class as the teacher`, `same nearest neighbour as by the teacher`, `rank correlation of similarities`."""
+    value: float
+    """Share from 0 to 1; of the correlation, -1 to 1."""
+    n: int
+    """Evaluation samples, with or without a known class."""
+    execution: Execution
+
+
+class AbstentionPoint(Record):
+    """Accuracy among the samples that are answered."""
+
+    threshold: float
+    """A sample is answered if its largest probability is at least this."""
+    answered: float
+    """Share of the samples, 0 to 1."""
+    accuracy: float
+    """Share of the answered ones that are right, 0 to 1."""
+
+
+class AbstentionCurve(Record):
+    """Accuracy against the share answered, where the model abstains when it is least sure."""
+
+    stage: str
+    """`student` or `artifact`."""
+    target: str | None = None
+    """`target/profile` for an artifact."""
+    metric: str
+    """What a right answer is: `accuracy`, or `agreement with the teacher`."""
+    n: int
+    """Evaluation samples whose class is known."""
+    execution: Execution
+    points: tuple[AbstentionPoint, ...]
+    """The share answered falls."""
+
+
 class GateRecord(Record):
     """One check that the run must pass."""
 
@@ -346,6 +389,8 @@ class Summary(Record):
     sensitivity: tuple[SensitivityRecord, ...] = ()
     float_layers: tuple[FloatLayerRecord, ...] = ()
     integer_share: tuple[IntegerShareRecord, ...] = ()
+    agreement: tuple[AgreementRecord, ...] = ()
+    abstention: tuple[AbstentionCurve, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_stores import labelled_chat, opinion_chats, write_store
 from small_tokenizers import opinions, tokenizer_json, write_opinions
 
-from edgedistill.errors import EdgeDistillError, ModelError, RecipeError
+from edgedistill.errors import DataError, EdgeDistillError, ModelError, RecipeError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.models.text import TextConvNet
 from edgedistill.run.pipeline import execute, plan
@@ -123,6 +124,35 @@ def test_embeddings_are_learned_from_the_teacher_alone(tmp_path: Path) -> None:
     assert summary.classes == ()
     assert summary.confusion == ()
     assert summary.parity[0].passed
+
+
+def test_captured_answers_become_an_artifact(tmp_path: Path) -> None:
+    write_store(tmp_path / "store", opinion_chats(240))
+    data = {
+        "source": "capture:store",
+        "captured": {"metadata": {"task": "opinion"}, "gold": "gold"},
+        "classes": ["bad", "good"],
+        "preprocessing": {"kind": "text", "tokenizer": "tokenizer.json", "max_length": 16},
+    }
+    summary = run(tmp_path, document(data=data, teacher={"source": "recorded"}))
+    teacher, student = summary.ladder[:2]
+    assert (teacher.metric, teacher.value) == ("accuracy", 1.0)
+    assert student.n < summary.agreement[0].n  # a third has its true class
+    assert summary.agreement[0].value > 0.9
+    assert {item.execution for item in summary.agreement} == {Execution.SIMULATED, Execution.HOST}
+    curve = summary.abstention[-1]
+    assert curve.points[0].answered == 1
+    assert curve.points[0].accuracy == summary.ladder[-2].value
+    assert any("240 captured completions" in note for note in summary.notes)
+    assert "Answering only when sure" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
+def test_captured_texts_that_a_teacher_wrote_are_refused_plainly(tmp_path: Path) -> None:
+    chats = [labelled_chat(number, f"ask {number}", f"Well, {number} is a number that I like.") for number in range(40)]
+    write_store(tmp_path / "store", chats)
+    data = {"source": "capture:store", "preprocessing": {"kind": "text", "tokenizer": "tokenizer.json"}}
+    with pytest.raises(DataError, match="the teacher writes texts, and a compact classifier cannot"):
+        run(tmp_path, document(data=data, teacher={"source": "recorded"}))
 
 
 @pytest.mark.parametrize(

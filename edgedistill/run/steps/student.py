@@ -9,6 +9,7 @@ from edgedistill.distill.student import distill_embeddings, save_student, train_
 from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.recipe import Task
 from edgedistill.run.context import STUDENT
+from edgedistill.run.steps.answers import Subject, abstention_records, agreement_records
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.rungs import confusions, curve, rung
 
@@ -61,12 +62,14 @@ def _outcome(context: Context, student: nn.Module, history: History, *, stage: s
     save_student(student, file)
     executor = ModuleExecutor(student)
     outputs = context.outputs(executor)
-    judge = context.judge
+    judge, subject = context.judge, Subject(stage, executor.execution)
     parameters = sum(parameter.numel() for parameter in student.parameters())
     reached = rung(stage, executor, outputs, judge, parameters=parameters, size_bytes=file.stat().st_size)
     result = {
         "rungs": [reached.model_dump(mode="json")],
         "curves": [curve(stage, history).model_dump(mode="json")],
+        "agreement": agreement_records(context, subject, outputs) if stage == "student" else [],
+        "abstention": abstention_records(context, subject, outputs) if stage == "student" else [],
         "confusion": [item.model_dump(mode="json") for item in confusions(stage, outputs, judge)],
     }
     return Outcome(result, [file])

@@ -13,6 +13,7 @@ from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.models.origins import RECORDED
 from edgedistill.recipe import Task
 from edgedistill.run.context import TEACHER_OUTPUTS
+from edgedistill.run.samples import captured
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.rungs import rung
 
@@ -27,6 +28,7 @@ RECORDED_NOTE = "answers recorded with the samples; no model was run"
 def teach(context: Context) -> Outcome:
     """Fill the cache of teacher outputs, and write its outputs on the evaluation set into the run directory."""
     refuse_unlabelled_baseline(context.recipe)
+    captured_texts = captured(context.recipe, context.recipe_folder)
     soft_targets = context.soft_targets()
     executor = ModuleExecutor(context.teacher)
     outputs = context.teacher_outputs = context.outputs(executor, seen=context.teacher_test)
@@ -44,6 +46,7 @@ def teach(context: Context) -> Outcome:
             "views": soft_targets.views,
             "samples": soft_targets.samples,
             "hit_rate": soft_targets.hit_rate,
+            "notes": [] if captured_texts is None else list(captured_texts.notes),
         },
         [file],
     )

@@ -16,6 +16,7 @@ from edgedistill.evaluate.parity import parity
 from edgedistill.evaluate.torch_executors import ProgramExecutor
 from edgedistill.quantize.program import load_program
 from edgedistill.recipe import Emulate
+from edgedistill.run.steps.answers import Subject, abstention_records, agreement_records
 from edgedistill.run.steps.build import artifact_folder
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.quantize import program_folder
@@ -48,6 +49,8 @@ def verify(context: Context, choice: TargetChoice) -> Outcome:
             "confusion": [item.model_dump(mode="json") for item in proof.confusion],
             "integer_share": [item.model_dump(mode="json") for item in proof.shares],
             "inspections": [item.model_dump(mode="json") for item in proof.inspections],
+            "agreement": proof.agreement,
+            "abstention": proof.abstention,
         }
     )
 
@@ -63,6 +66,8 @@ class _Proof:
         self.confusion: list[Confusion] = []
         self.shares: list[IntegerShareRecord] = []
         self.inspections: list[InspectionRecord] = []
+        self.agreement: list[dict[str, object]] = []
+        self.abstention: list[dict[str, object]] = []
 
     def run(self) -> None:
         target = target_named(self.choice.target)
@@ -86,6 +91,9 @@ class _Proof:
             judge = self.context.judge
             self.rungs.append(rung("artifact", executor, outputs, judge, target=self.title, size_bytes=size))
             self.confusion.extend(confusions(f"artifact {executor.name}", outputs, judge))
+            subject = Subject("artifact", executor.execution, self.title)
+            self.agreement += agreement_records(self.context, subject, outputs)
+            self.abstention += abstention_records(self.context, subject, outputs)
             self._compare(before, reference, executor, outputs)
             if isinstance(executor, OnnxRuntimeExecutor):
                 self.shares.append(self._integer_share(executor))
