@@ -83,8 +83,8 @@ def train_head(folder: Path) -> None:
     settings = TextPreprocessing(tokenizer="teacher/tokenizer.json", max_length=LONGEST)
     ids = torch.from_numpy(tokenizer_of(settings, folder, texts=()).ids(train.raw.tolist()))
     encoder = teacher_from_folder(folder / "teacher", padding=0)
-    with torch.inference_mode():
-        embeddings = torch.cat([encoder(part) for part in ids.split(BATCH)]).clone()
+    with torch.no_grad():
+        embeddings = torch.cat([encoder(part) for part in ids.split(BATCH)])
     labels = torch.from_numpy(train.labels)
     head = torch.nn.Linear(embeddings.shape[1], len(train.classes))
     for parameter in head.parameters():
