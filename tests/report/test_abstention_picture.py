@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup
-
 from edgedistill.evaluate.executor import Execution
 from edgedistill.report.abstention_picture import draw_abstention
 from edgedistill.report.page import page_from_summary
@@ -29,14 +27,14 @@ def summary(**parts: object) -> Summary:
 
 
 def test_every_point_is_drawn_and_fewer_answered_stand_left() -> None:
-    drawn = str(Markup(draw_abstention(curve())))
+    drawn = draw_abstention(curve()).__html__()
     assert drawn.count("<circle") == len(POINTS)
     assert "accuracy by share answered: 90.00 % of all answered" in drawn
     assert "<polyline" in drawn or "<path" in drawn
 
 
 def test_one_point_has_no_line() -> None:
-    drawn = str(Markup(draw_abstention(curve(POINTS[:1], "agreement with the teacher"))))
+    drawn = draw_abstention(curve(POINTS[:1], "agreement with the teacher")).__html__()
     assert drawn.count("<circle") == 1
     assert "agreement with the teacher, %" in drawn
 
