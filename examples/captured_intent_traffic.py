@@ -17,12 +17,16 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from edgedistill.data.preprocessing import TextPreprocessing
 from edgedistill.data.tokenizers import tokenizer_of
 from edgedistill.models.hugging_face import teacher_from_folder
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 FOLDER = Path(__file__).with_name("tweets")
 CLASSES = ("negative", "positive")
@@ -89,11 +93,20 @@ def main() -> None:
     command += ["--store", str(FOLDER / "captured")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own program
         try:
-            started = json.loads(server.stdout.readline())
-            ask_everything(started["address"])
+            ask_everything(address_of(server.stdout))
         finally:
             server.terminate()
     teacher.shutdown()
+
+
+def address_of(output: TextIO) -> str:
+    """Return where the capturing server listens, from the JSON document that it prints when it does."""
+    text = ""
+    for line in output:
+        text += line
+        if line.rstrip() == "}":
+            break
+    return json.loads(text)["address"]
 
 
 def ask_everything(address: str) -> None:
