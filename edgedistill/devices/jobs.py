@@ -221,7 +221,7 @@ class _Run:
                 pause = min(2 * pause, LONGEST_PAUSE_S)
                 continue
             if lost_since is not None:
-                self._note(f"the connection was lost for {time.monotonic() - lost_since:.0f} s; the job went on")
+                self._note(f"the connection was lost for {time.monotonic() - lost_since:.0f} s and came back")
             return state
 
     def _asked(self, verb: str, *options: str) -> Mapping[str, object]:

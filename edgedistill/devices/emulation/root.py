@@ -40,9 +40,8 @@ PACKAGES = (
     "libgcrypt20",
     "libgpg-error0",
     "libfmt9",
-    "libfaketime",
 )
-"""Shell, SSH server, file transfer, what adb's daemon loads (found by running it), and a clock that can jump."""
+"""Shell, SSH server, file transfer, and what adb's daemon loads; found by running them."""
 ADBD_PACKAGES = ("adbd", "android-liblog", "android-libbase", "android-libboringssl", "android-libcutils")
 ADBD_SUITES = ("bookworm-backports",)
 ADB_PACKAGES = (

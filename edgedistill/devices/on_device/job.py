@@ -40,6 +40,7 @@ LOG_BYTES = 65536  # of one answer
 GRACE_S = 5.0  # between asking a command to end and ending it
 POLL_S = 0.2
 WRITE_PATIENCE_S = 600.0
+NOT_FOUND = 127  # what a shell returns for a program that does not exist
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 OWN_FILES = ("job.json", "end.json", "end.json.partial", "alive", "reserved", "stop")
 
@@ -149,10 +150,7 @@ def _detach(folder: Path, timeout_s: float, command: list[str], board: int) -> N
 
 def _supervise(folder: Path, timeout_s: float, command: list[str], board: int) -> None:
     clocks = _clocks()
-    try:
-        returncode, ended = _carried_out(folder, timeout_s, command, board)
-    except OSError as error:
-        returncode, ended = 127, "not started: " + str(error)
+    returncode, ended = _carried_out(folder, timeout_s, command, board)
     later = _clocks()
     seconds = later["monotonic"] - clocks["monotonic"]
     free = shutil.disk_usage(str(folder)).free
@@ -183,32 +181,39 @@ def _supervise(folder: Path, timeout_s: float, command: list[str], board: int) -
 def _carried_out(folder: Path, timeout_s: float, command: list[str], board: int) -> tuple[int, str]:
     program = sys.executable if command[0] == "python3" else command[0]
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        process = subprocess.Popen(  # noqa: S603 - running the caller's command is what a job is for
-            [program, *command[1:]],
-            cwd=str(folder),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,  # so that its children can be ended too
-            pass_fds=(board,),  # the board is not free while the command lives, whatever became of us
-        )
-        end = time.monotonic() + timeout_s
-        ended = "exited"
-        while True:
-            try:
-                returncode = process.wait(timeout=POLL_S)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() > end:
-                    ended = "timed out"
-                elif (folder / "stop").exists():
-                    ended = "stopped"
-                else:
-                    continue
-                _end(process)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - running the caller's command is what a job is for
+                [program, *command[1:]],
+                cwd=str(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,  # so that its children can be ended too
+                pass_fds=(board,),  # the board is not free while the command lives, whatever became of us
+            )
+        except OSError as error:
+            return NOT_FOUND, "not started: " + str(error)
+    try:
+        return _waited_for(process, folder, timeout_s)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # what it left behind, and itself if waiting failed
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _waited_for(process: subprocess.Popen[bytes], folder: Path, timeout_s: float) -> tuple[int, str]:
+    end = time.monotonic() + timeout_s
+    ended = "exited"
+    while True:
+        try:
+            return process.wait(timeout=POLL_S), ended
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > end:
+                ended = "timed out"
+            elif (folder / "stop").exists():
+                ended = "stopped"
             else:
-                with contextlib.suppress(ProcessLookupError):  # what it left behind
-                    os.killpg(process.pid, signal.SIGKILL)
-                return returncode, ended
+                continue
+            _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
