@@ -164,7 +164,7 @@ class Rehearsal(Part):
     recording: EmulatedRecording
 
 
-def id_of(recording: Recording) -> str:
+def id_of(recording: Part) -> str:
     """Return the first 16 digits of the sha256 of a recording as it is written."""
     return hashlib.sha256(recording.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
 

@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgedistill.bench.measurement import Measurement, Rehearsal, measurement_from_file
+from edgedistill.bench.measurement import Measurement, Rehearsal, id_of, measurement_from_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edgedistill.bench.pair import PairRecording
 
 RUN_PLACE = Path("bench") / "devices"
 """Measurements of a run's artifacts on devices, in its run directory."""
@@ -41,13 +43,20 @@ def keep_in_run(measurement: Measurement, run_folder: Path) -> Path:
     return _written_once(measurement, run_folder / RUN_PLACE / f"{device}-{measurement.id}.json")
 
 
+def keep_pair(found: PairRecording, folder: Path | None = None) -> Path:
+    """Write the recording of two artifacts that took turns into the results folder, and return its path."""
+    names = [_slug(artifact.name) for artifact in found.artifacts]
+    name = f"pair-{names[0]}-{names[1]}-{_slug(found.device.name)}-{id_of(found)}.json"
+    return _written_once(found, (folder or results_folder()) / f"{found.started:%Y-%m}" / name)
+
+
 def measurements_in(folder: Path) -> Iterator[tuple[Path, Measurement]]:
-    """Yield every measurement below a folder, oldest first; rehearsals are no measurements.
+    """Yield every measurement below a folder, oldest first; rehearsals and pairs are none.
 
     Raises:
         DataError: a file cannot be read.
     """
-    paths = [path for path in folder.rglob("*.json") if not path.name.startswith("rehearsal-")]
+    paths = [path for path in folder.rglob("*.json") if not path.name.startswith(("rehearsal-", "pair-"))]
     found = [(path, measurement_from_file(path)) for path in sorted(paths)]
     yield from sorted(found, key=lambda item: item[1].recording.started)
 
@@ -58,7 +67,7 @@ def run_folder_of(artifact: Path) -> Path | None:
     return run if artifact.resolve().parent.name == "artifacts" and (run / "summary.json").is_file() else None
 
 
-def _written_once(found: Measurement | Rehearsal, path: Path) -> Path:
+def _written_once(found: Measurement | Rehearsal | PairRecording, path: Path) -> Path:
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

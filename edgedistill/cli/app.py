@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from edgedistill.cli.bench import bench
 from edgedistill.cli.build import build
 from edgedistill.cli.capture.group import app as capture
 from edgedistill.cli.devices import app as devices
@@ -17,6 +16,7 @@ from edgedistill.cli.doctor import doctor
 from edgedistill.cli.evaluate import evaluate
 from edgedistill.cli.guard import INTERRUPTED, guarded, report_bug
 from edgedistill.cli.init import init
+from edgedistill.cli.measure import app as bench
 from edgedistill.cli.quantize import quantize
 from edgedistill.cli.report import report
 from edgedistill.cli.run import run
@@ -61,7 +61,6 @@ def _register() -> None:
         ("quantize", quantize),
         ("build", build),
         ("verify", verify),
-        ("bench", bench),
         ("eval", evaluate),
         ("report", report),
         ("schema", schema),
@@ -69,6 +68,7 @@ def _register() -> None:
         app.command(name)(guarded(verb))
     app.add_typer(targets, name="targets")
     app.add_typer(devices, name="devices")
+    app.add_typer(bench, name="bench")
     app.add_typer(capture, name="capture")
 
 

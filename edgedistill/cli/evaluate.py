@@ -33,7 +33,7 @@ def evaluate(
     from edgedistill.cli.progress import progress_on_terminal
 
     with progress_on_terminal() as progress:
-        samples = _samples(artifact, data=data, recipe=recipe, progress=progress)
+        samples = evaluation_samples(artifact, data=data, recipe=recipe, progress=progress)
     from edgedistill.run.artifact_accuracy import accuracy_of_artifact
 
     rung = accuracy_of_artifact(artifact, samples)
@@ -44,7 +44,7 @@ def evaluate(
     facts({name: value for name, value in rung.model_dump(mode="json").items() if value not in (None, "")})
 
 
-def _samples(artifact: Path, *, data: str | None, recipe: Path | None, progress: "Progress") -> "Samples":
+def evaluation_samples(artifact: Path, *, data: str | None, recipe: Path | None, progress: "Progress") -> "Samples":
     """Return the evaluation split of a recipe, or of a source that is preprocessed as the artifact says."""
     from edgedistill.data.sources import load
     from edgedistill.recipe import recipe_from_yaml

@@ -1,0 +1,185 @@
+"""`edgedistill bench` on built artifacts and on stored measurements; no time is asserted."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from small_artifact import small_artifact
+
+from edgedistill.bench.measurement import Measurement, measurement_from_file
+from edgedistill.bench.results import measurements_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Ended
+
+    Call = Callable[..., Ended]
+
+SHORT = ("--seconds", 0, "--samples", 100, "--processes", 2)
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGEDISTILL_RESULTS", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    return small_artifact(tmp_path / "artifact")
+
+
+def recorded(**changes: object) -> dict[str, object]:
+    samples = (1e6 * np.exp(np.random.default_rng(0).normal(0, 0.01, 400))).astype(int).tolist()
+    document = {
+        "schema": "edgedistill.bench/1",
+        "started": "2026-11-24T02:40:00Z",
+        "artifact": {"name": "shapes", "format": "mlpackage", "model_sha256": "0" * 64, "size_bytes": 4096},
+        "runtime": {"name": "coreml", "version": "9", "provider": "cpuAndNeuralEngine"},
+        "device": {"kind": "ios", "execution": "device", "name": "phone", "model": "iPhone17,1"},
+        "workload": {"batch": 1, "input": "real", "shape": [1, 8], "scope": "invoke"},
+        "protocol": {"runner": "a test", "min_samples": 400, "min_seconds": 0.0, "clock": "mach_continuous_time"},
+        "verified": {"golden_samples": 12, "largest_steps": 0.0, "max_steps": 1.0},
+        "processes": [{"load_ns": 5_000_000, "first_ns": 2_000_000, "samples_ns": samples}] * 3,
+    }
+    return {**document, **changes}
+
+
+def test_an_artifact_is_measured_here_and_kept(edgedistill: Call, artifact: Path, results: Path) -> None:
+    ended = edgedistill("bench", artifact, *SHORT)
+    assert ended.exit_code == 0, ended.stderr
+    ((path, measurement),) = measurements_in(results)
+    assert ended.stdout.splitlines()[-1] == f"kept: {path}"
+    assert "arm-onnxruntime/raspberry-pi-5 on local: ONNX Runtime" in ended.stdout
+    assert "doubt: quick: 200 samples in" in ended.stdout
+    assert (measurement.recording.device.name, measurement.recording.device.execution) == ("local", "host")
+
+
+def test_its_json_has_everything_but_the_samples(edgedistill: Call, artifact: Path) -> None:
+    ended = edgedistill("bench", artifact, *SHORT, "--json")
+    (found,) = ended.document()["measurements"]
+    assert ended.document()["failed"] == []
+    assert "processes" not in found["recording"]
+    assert measurement_from_file(artifact.parent / found["file"]).id == found["id"]
+
+
+def test_an_artifact_of_a_run_is_added_to_its_summary_and_page(
+    edgedistill: Call, tmp_path: Path, results: Path
+) -> None:
+    run = tmp_path / "run"
+    (run / "artifacts").mkdir(parents=True)
+    artifact = small_artifact(run / "artifacts" / "small")
+    names = ("name", "recipe", "classes", "versions", "machine", "ladder", "artifacts", "parity", "gates", "stages")
+    empty: dict[str, object] = {name: [] for name in names}
+    empty |= {"name": "small", "recipe": {}, "versions": {}, "machine": {}}
+    (run / "summary.json").write_text(json.dumps(empty))
+    (run / "report.html").write_text("old")
+    assert edgedistill("bench", artifact, *SHORT).exit_code == 0
+    (path,) = (run / "bench" / "devices").iterdir()
+    ((_, kept),) = measurements_in(results)
+    assert measurement_from_file(path) == kept
+    summary = json.loads((run / "summary.json").read_text())
+    records = [*summary["latency"], *summary["unsteady"]]
+    assert [record["measurement_file"] for record in records] == [path.relative_to(run).as_posix()]
+    assert "INT8 artifact, raspberry-pi-5" in (run / "report.html").read_text()
+
+
+def test_two_artifacts_take_turns(edgedistill: Call, artifact: Path, tmp_path: Path) -> None:
+    other = small_artifact(tmp_path / "other")
+    ended = edgedistill("bench", "--against", other, artifact, "--seconds", 0, "--processes", 3, "--json")
+    assert ended.exit_code == 0, ended.stderr
+    (found,) = ended.document()["comparisons"]
+    assert (found["device"], found["processes"], found["quads"]) == ("local", 3, 6)
+    low, high = found["ratio_ci99"]
+    assert low <= found["ratio"] <= high
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("--sustained", "--processes", 3), "--sustained: more than one process"),
+        (("--affinity", "big"), "--affinity: 'big'; wanted numbers of CPUs: 4,5"),
+        (("--device", "nowhere"), "device 'nowhere': not in devices.toml"),
+    ],
+)
+def test_what_cannot_be_is_said(edgedistill: Call, artifact: Path, arguments: tuple[object, ...], found: str) -> None:
+    ended = edgedistill("bench", artifact, *arguments)
+    assert ended.exit_code == 2
+    assert found in ended.stderr
+
+
+def test_a_changed_artifact_is_not_measured(edgedistill: Call, artifact: Path) -> None:
+    (artifact / "labels.txt").write_text("a\nb\nd\n")
+    ended = edgedistill("bench", artifact, *SHORT)
+    assert ended.exit_code == 2
+    assert "'labels.txt' is not the file that was built" in ended.stderr
+
+
+def test_a_recipe_is_still_a_recipe(edgedistill: Call, tmp_path: Path) -> None:
+    ended = edgedistill("bench", tmp_path / "missing.yaml")
+    assert ended.exit_code == 2
+    assert "missing.yaml" in ended.stderr
+
+
+def test_a_phones_log_is_taken_in(edgedistill: Call, tmp_path: Path, results: Path) -> None:
+    log = tmp_path / "console.log"
+    log.write_text(f"2026-11-24 02:40:00 Bench[71:1] {json.dumps(recorded())}\nother line\n")
+    ended = edgedistill("bench", "import", log)
+    assert ended.exit_code == 0, ended.stderr
+    assert "shapes on phone: Core ML 9, cpuAndNeuralEngine, iPhone17,1" in ended.stdout
+    assert [item.recording.device.kind for _, item in measurements_in(results)] == ["ios"]
+
+
+def test_a_simulators_log_is_kept_as_what_it_is(edgedistill: Call, tmp_path: Path, results: Path) -> None:
+    log = tmp_path / "console.log"
+    device = {"kind": "ios", "execution": "emulated", "name": "simulator"}
+    log.write_text(json.dumps(recorded(device=device)))
+    ended = edgedistill("bench", "import", log)
+    assert ended.exit_code == 0
+    assert ended.stdout.endswith("(emulated: a rehearsal, no latency)\n")
+    assert list(measurements_in(results)) == []
+    assert "p50" not in ended.stdout
+
+
+def test_what_is_no_recording_is_refused(edgedistill: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("nothing here")
+    ended = edgedistill("bench", "import", tmp_path / "a.log")
+    assert ended.exit_code == 2
+    assert "no line with a JSON document of schema edgedistill.bench/1" in ended.stderr
+
+
+def test_stored_measurements_are_compared(edgedistill: Call, tmp_path: Path, results: Path) -> None:
+    slower = recorded(artifact={**recorded()["artifact"], "name": "slow"})
+    slower["processes"] = [
+        {**process, "samples_ns": [int(1.2 * value) for value in process["samples_ns"]]}
+        for process in slower["processes"]
+    ]
+    for name, document in (("fast", recorded()), ("slow", slower)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+        assert edgedistill("bench", "import", tmp_path / f"{name}.json").exit_code == 0
+    fast, slow = sorted(results.rglob("*.json"))
+    ended = edgedistill("bench", "compare", fast, slow)
+    assert (
+        "slow on phone against shapes on phone: slower, ratio 1.2000 (99 % interval 1.2000\N{EN DASH}1.2000)"
+        in ended.stdout
+    )
+    assert "not measured in turns" in ended.stdout
+    listed = edgedistill("bench", "compare", slow, fast, "--json").document()
+    assert [item["recording"]["artifact"]["name"] for item in listed] == ["shapes", "slow"]
+    assert listed[0]["against_first"]["verdict"] == "faster"
+    assert edgedistill("bench", "compare", results).exit_code == 0
+
+
+def test_an_empty_folder_has_nothing_to_compare(edgedistill: Call, tmp_path: Path) -> None:
+    ended = edgedistill("bench", "compare", tmp_path)
+    assert ended.exit_code == 2
+    assert "no measurement in those folders" in ended.stderr
+
+
+def test_what_is_stored_is_typed_as_real() -> None:
+    assert Measurement.model_fields["recording"].annotation.model_fields["device"].annotation.__name__ == "RealDevice"
