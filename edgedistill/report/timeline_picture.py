@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_LEFT: Final = 52
+_LEFT: Final = 66
 _GAP_PX: Final = 6
 _BIN_PX: Final = 3
 _LATENCY: Final = 130
