@@ -95,6 +95,7 @@ def _draw_choice(drawing: Drawing, choice: Choice, across: LogAxis, up: LinearAx
     drawing.line((left, y), (right, y), f"whisker {choice.colour}")
     drawing.line((x, low), (x, high), f"whisker {choice.colour}")
     drawing.circle((x, y), 5, f"dot {choice.colour}")
-    title = shorten(choice.title, length=32)
-    fits = x + 9 + len(title) * _LETTER_PX < drawing.width
-    drawing.text((x + 9 if fits else x - 9, y - 8), title, "small" if fits else "small end")
+    right, left = drawing.width - 8 - (x + 9), x - 9 - _LEFT
+    beside = len(choice.title) * _LETTER_PX <= right or right >= left
+    title = shorten(choice.title, length=int(max(right, left) / _LETTER_PX))
+    drawing.text((x + 9 if beside else x - 9, y - 8), title, "small" if beside else "small end")
