@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from edgedistill.quantize.operators import QUANTIZE
+from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
+from edgedistill.quantize.patterns import Role, role_of
 from edgedistill.quantize.twin.interpreter import IntegerInterpreter
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class TensorMatch:
     Args:
         tensor: name of the tensor, the same in the program and in the artifact.
         layer: dotted path of the module it comes from.
-        operator: what computes it in the program: "aten.conv2d".
+        operator: what computes it in the program: "aten.conv2d + aten.relu".
         kernel: what computed it in the runtime: "QLinearConv".
         values: number of codes compared.
         differing: how many of them differ.
@@ -118,11 +119,10 @@ def matches(
 
 def _match(node: fx.Node, value: Tensor, found: Inspection, layers: Mapping[str, str]) -> TensorMatch:
     ours, theirs = value.numpy(), found.codes[node.name]
-    computing = node.all_input_nodes[0]
     match = TensorMatch(
         tensor=node.name,
         layer=layers.get(_captured_name(node), ""),
-        operator=str(computing.target).removesuffix(".default"),
+        operator=_operator(node.all_input_nodes[0]),
         kernel=found.kernels.get(node.name, ""),
         values=ours.size,
         differing=0,
@@ -141,6 +141,14 @@ def _match(node: fx.Node, value: Tensor, found: Inspection, layers: Mapping[str,
         program_code=int(ours[place]),
         artifact_code=int(theirs[place]),
     )
+
+
+def _operator(node: fx.Node) -> str:
+    """Return what computes a value before it is rounded, with its absorbed activation: "aten.conv2d + aten.relu"."""
+    name = str(node.target).removesuffix(".default") if node.op == "call_function" else "input"
+    source = node.all_input_nodes[0] if node.all_input_nodes else node
+    absorbed = role_of(node) is Role.ACTIVATION and source.target is not DEQUANTIZE
+    return f"{_operator(source)} + {name}" if absorbed else name
 
 
 def _captured_name(node: fx.Node) -> str:

@@ -62,7 +62,9 @@ def test_every_quantized_activation_is_seen_and_equal(program: QuantizedProgram,
     assert result.samples == len(INPUTS)
     np.testing.assert_array_equal(found.outputs, executor.run(INPUTS))
     kernels = {match.operator: match.kernel for match in result.equal}
-    assert kernels["aten.conv2d"] == "QLinearConv"
+    assert kernels["input"] == "QuantizeLinear"
+    assert kernels["aten.conv2d"] == kernels["aten.conv2d + aten.relu"] == "QLinearConv"
+    assert kernels["aten.add.Tensor + aten.relu"] == "QLinearAdd"
     assert kernels["aten.adaptive_avg_pool2d"] == "QLinearGlobalAveragePool"
 
 

@@ -171,7 +171,24 @@ def convolutions() -> list[Case]:
         ("one_dimension_dilated", (2, 8, 50), (8, 1, 3), {"padding": 2, "groups": 8, "dilation": 2}),
         ("beyond_float32", (1, 1024, 4, 4), (8, 1024, 3, 3), {"padding": 1}),
     ]
-    return [_convolution(seed, *kind) for seed, kind in enumerate(kinds)]
+    return [*(_convolution(seed, *kind) for seed, kind in enumerate(kinds)), _tied_convolution()]
+
+
+def _tied_convolution() -> Case:
+    """Return a convolution with scales that are powers of two: every fourth sum lies between two codes."""
+    source = activation(random_codes(3, 2, 4, 12, 12), 2.0**-5, 77)
+    codes = np.random.default_rng(3).integers(-7, 8, (8, 4, 1, 1)).astype(np.int8)
+    weight = Quantized(codes, np.full(8, 2.0**-4, np.float32), np.zeros(8, np.int8), stored=True)
+    return Case(
+        name="conv_ties",
+        kernel="QLinearConv",
+        onnx_operator="Conv",
+        target=ATEN.conv2d.default,
+        arguments=lambda x, w: (x, w),
+        inputs=(source, weight),
+        output=output(2.0**-7, 101),
+        attributes={"kernel_shape": [1, 1]},
+    )
 
 
 def _convolution(
@@ -339,6 +356,7 @@ def averages() -> list[Case]:
             ([3, 3], [1, 1], [1, 1], False, False),
         ),
     ]
+    windows.append(("ties", {"kernel_shape": [2, 2], "strides": [1, 1]}, ([2, 2], [1, 1])))
     for seed, (name, attributes, options) in enumerate(windows):
         cases.append(
             Case(
@@ -347,8 +365,8 @@ def averages() -> list[Case]:
                 onnx_operator="AveragePool",
                 target=ATEN.avg_pool2d.default,
                 arguments=lambda x, options=options: (x, *options),
-                inputs=(activation(random_codes(seed, 2, 16, 15, 15), 0.037, 30 * seed),),
-                output=output(0.0301, 50 - 20 * seed),
+                inputs=(activation(random_codes(seed, 2, 16, 15, 15), 1 / 32 if name == "ties" else 0.037, 30 * seed),),
+                output=output(1 / 32, 51) if name == "ties" else output(0.0301, 50 - 20 * seed),
                 attributes=attributes,
             )
         )
