@@ -261,10 +261,15 @@ def duplicate_hash(completion: Completion) -> str:
     return sha256(canonical([completion.kind, asked, answers, dict(completion.arrays)])).hexdigest()
 
 
+def evened(text: str) -> str:
+    """Return a text in lower case, in one Unicode form, with single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
 def _plain(content: object) -> object:
     """Return content with case and space evened out, at any depth."""
     if isinstance(content, str):
-        return " ".join(unicodedata.normalize("NFC", content).casefold().split())
+        return evened(content)
     if isinstance(content, list):
         return [_plain(part) for part in content]
     if isinstance(content, dict):
