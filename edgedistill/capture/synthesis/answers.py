@@ -8,14 +8,18 @@ import string
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from edgedistill.capture.endpoint.forms import object_in
-from edgedistill.capture.json_text import list_at, text_at
+from edgedistill.capture.json_text import list_at, object_at, text_at
 from edgedistill.capture.reasoning import without_reasoning
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgedistill.capture.endpoint.answers import Answer
+    from edgedistill.capture.json_text import Json
     from edgedistill.capture.synthesis.task import Task
 
 ANSWER_LINE: Final = re.compile(r"(?:^|\n)\s*(?:\**final )?\**answer\**\s*[:=]\s*(.+?)\s*$", re.IGNORECASE | re.DOTALL)
@@ -86,6 +90,37 @@ def _no_answer(answer: Answer) -> str:
     if answer.refusal:
         return f"refused: {answer.refusal[:200]}"
     return f"ended by {answer.finish_reason}" if answer.finish_reason in ("length", "content_filter") else ""
+
+
+def choice_of(answer: Answer, label: str, *, thought: Thought) -> Json:
+    """Return the choice of a chat completion that says the label, with the log probabilities that belong to it.
+
+    Those of a reasoning that was stripped go with it; where they cannot be told apart, all go.
+
+    Args:
+        answer: the teacher's.
+        label: what was made of it.
+        thought: how it was asked.
+    """
+    choices = list_at(answer.response, "choices")
+    tokens = list_at(object_at(choices[0] if choices else {}, "logprobs"), "content")
+    skipped = 0 if label == answer.text else len(answer.text) - len(without_reasoning(answer.text))
+    kept = _tokens_behind(tokens, skipped, answer.text) if thought is Thought.NONE else []
+    return {
+        "index": 0,
+        "finish_reason": answer.finish_reason or "stop",
+        "message": {"role": "assistant", "content": label},
+        "logprobs": {"content": kept} if kept else None,
+    }
+
+
+def _tokens_behind(tokens: Sequence[object], skipped: int, text: str) -> list[object]:
+    """Return the tokens that reach beyond the first characters of a text; none if they do not spell it."""
+    spelled = [text_at(token, "token") or "" if isinstance(token, dict) else "" for token in tokens]
+    if skipped and "".join(spelled) != text:
+        return []
+    ends = accumulate(map(len, spelled))
+    return [token for token, end in zip(tokens, ends, strict=True) if end > skipped]
 
 
 def checked_answer(text: str, task: Task | None) -> Label:

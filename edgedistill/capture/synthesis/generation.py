@@ -7,9 +7,10 @@ import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from edgedistill.capture.completion import evened
+from edgedistill.capture.duplicates import NearIndex
 from edgedistill.capture.endpoint.client import Client, RequestError
 from edgedistill.capture.endpoint.forms import AnswerForm, formed
 from edgedistill.capture.endpoint.limits import Budget, Limits
@@ -17,7 +18,6 @@ from edgedistill.capture.endpoint.pool import work_through
 from edgedistill.capture.journal import Journal
 from edgedistill.capture.json_text import Json, list_at, text_at, whole_at
 from edgedistill.capture.synthesis.answers import Reasoning, Thought, label_of
-from edgedistill.capture.synthesis.duplicates import Seen
 from edgedistill.capture.synthesis.examples import Example, answer_schema, answer_words, examples_in
 from edgedistill.capture.synthesis.journalled import JOURNAL, SUMMARY, claim_folder, write_json, write_rows
 from edgedistill.capture.synthesis.labelling import FEW_PROMPTS, MIN_PROMPTS, MIN_SUCCESS_RATIO, Labelled, agrees
@@ -27,7 +27,7 @@ from edgedistill.errors import GateError, InputError
 from edgedistill.progress import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import httpx2
@@ -52,7 +52,7 @@ class Generation:
         topics: what they are about; empty takes a list of everyday subjects.
         domain: a sentence that goes into every request: "All texts are messages to a bank."
         validation_share: share of the examples that go into the validation set, from 0 to 1.
-        similarity: Jaccard index of shingles from which two examples count as one, above 0 and up to 1.
+        similarity: share of five-character pieces in common from which two examples count as one, from 0.5 to 1.
         check: whether the teacher answers each example afresh, and only those are kept that it answers as it made them.
         form: how it is brought to answer in JSON.
         sampling: further keys of each request.
@@ -135,6 +135,10 @@ class _Work:
             if (number := whole_at(entry, "number")) is not None and not entry.get("failure")
         }
         self._failed: dict[int, str] = {}
+        self._asked = 0
+        self._different: list[Example] = []
+        self._made, self._wrong = 0, Counter[str]()
+        self._near = NearIndex(generation.similarity)
 
     async def run(
         self, progress: Progress, *, transport: httpx2.AsyncBaseTransport | None, clock: Clock | None
@@ -143,23 +147,23 @@ class _Work:
         client = Client(self._endpoint, self._limits, budget=self._budget, clock=clock, transport=transport)
         with progress.track("generating", total=self._generation.count) as tracker:
             async with client:
-                asked, shown = 0, 0
-                while (have := len(self._kept(asked))) < self._generation.count:
+                shown = 0
+                while (have := min(len(self._different), self._generation.count)) < self._generation.count:
                     tracker.advance(have - shown, note=f"{len(self._failed)} failed" if self._failed else "")
                     shown = have
-                    wave = self._wave(asked, have)
-                    left = [number for number in range(asked, asked + wave) if number not in self._answered]
+                    wave = range(self._asked, self._asked + self._wave(have))
+                    left = [number for number in wave if number not in self._answered]
                     await work_through(left, lambda number: self._ask(client, number), workers=self._limits.concurrency)
-                    asked += wave
+                    self._take(wave)
                 tracker.advance(self._generation.count - shown)
 
-    def _wave(self, asked: int, have: int) -> int:
+    def _wave(self, have: int) -> int:
         """Return how many more requests to send; it depends on answers alone, so that a killed run takes the same way.
 
         Raises:
             GateError: there have been too many already.
         """
-        wanted, each = self._generation.count, self._generation.per_request
+        wanted, each, asked = self._generation.count, self._generation.per_request, self._asked
         if asked * each >= PATIENCE * wanted + each:
             raise GateError(
                 f"{wanted} examples",
@@ -216,23 +220,23 @@ class _Work:
     def _order(self, number: int) -> Order:
         return self._orders(number)
 
-    def _kept(self, requests: int) -> list[Example]:
-        """Return the examples of the first requests that differ from each other, in the order of the requests."""
-        return list(islice(self._different(requests), self._generation.count))
-
-    def _different(self, requests: int) -> Iterator[Example]:
-        seen = Seen(self._generation.similarity)
-        for number in sorted(number for number in self._answered if number < requests):
-            entry = self._answered[number]
+    def _take(self, wave: range) -> None:
+        """Take the examples of a wave that are new, in the order of the requests, whichever was answered first."""
+        self._asked = wave.stop
+        for entry in (self._answered[number] for number in wave if number in self._answered):
+            self._wrong.update(str(reason) for reason in list_at(entry, "wrong"))
             for fields in list_at(entry, "examples"):
+                self._made += 1
                 example = Example(fields if isinstance(fields, dict) else {}, text_at(entry, "topic") or "")
-                if seen.takes(example.key(self._generation.task)):
-                    yield example
+                text = evened(example.key(self._generation.task))
+                if not self._near.similar(text):
+                    self._near.add(text)
+                    self._different.append(example)
 
     def write(self, folder: Path) -> Json:
         """Write the sets and return the summary."""
         task = self._generation.task
-        kept = self._kept(max(self._answered, default=-1) + 1)
+        kept = self._different[: self._generation.count]
         sets: dict[str, list[Example]] = {"train": [], "validation": []}
         for example in kept:
             share = Prompt(tuple(example.messages(task)[:-1])).share
@@ -247,8 +251,6 @@ class _Work:
         return summary
 
     def _summary(self, kept: Sequence[Example], rows: Mapping[str, int]) -> Json:
-        made = [example for entry in self._answered.values() for example in list_at(entry, "examples")]
-        wrong = Counter(str(reason) for entry in self._answered.values() for reason in list_at(entry, "wrong"))
         labels = Counter(str(example.fields["label"]) for example in kept if "label" in example.fields)
         return {
             "task": self._generation.task.name,
@@ -257,9 +259,9 @@ class _Work:
             "examples": len(kept),
             "rows": dict(rows),
             "labels": dict(sorted(labels.items())),
-            "made": len(made) + sum(wrong.values()),
-            "wrong": dict(wrong.most_common(20)),
-            "too_alike": len(made) - len(list(self._different(max(self._answered, default=-1) + 1))),
+            "made": self._made + self._wrong.total(),
+            "wrong": dict(self._wrong.most_common(20)),
+            "too_alike": self._made - len(self._different),
             "failures": dict(Counter(self._failed.values()).most_common(20)),
             "checked": self._generation.check,
             "requests": self._budget.requests,
@@ -320,7 +322,7 @@ def _check(generation: Generation) -> None:
         ("count", generation.count, MIN_PROMPTS, 1_000_000),
         ("examples per request", generation.per_request, 1, 100),
         ("validation share", generation.validation_share, 0, 0.9),
-        ("similarity", generation.similarity, 0.1, 1),
+        ("similarity", generation.similarity, 0.5, 1),
         ("minimum success ratio", generation.min_success_ratio, 0, 1),
     ):
         if not least <= value <= greatest:

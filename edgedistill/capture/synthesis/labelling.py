@@ -15,8 +15,16 @@ from edgedistill.capture.endpoint.forms import AnswerForm, closed_object, formed
 from edgedistill.capture.endpoint.limits import Budget, Limits
 from edgedistill.capture.endpoint.pool import work_through
 from edgedistill.capture.journal import Journal
-from edgedistill.capture.json_text import Json, canonical, list_at, object_at, text_at
-from edgedistill.capture.synthesis.answers import Label, Reasoning, Thought, label_among, label_of, number_in
+from edgedistill.capture.json_text import Json, canonical, object_at, text_at
+from edgedistill.capture.synthesis.answers import (
+    Label,
+    Reasoning,
+    Thought,
+    choice_of,
+    label_among,
+    label_of,
+    number_in,
+)
 from edgedistill.capture.synthesis.journalled import JOURNAL, SUMMARY, claim_folder, write_json, write_rows
 from edgedistill.errors import DataError, GateError, InputError
 from edgedistill.progress import SILENT
@@ -204,11 +212,15 @@ class _Work:
         return {"messages": [*prompt.messages, {"role": "assistant", "content": self._label(prompt)}]}
 
     def _pair(self, name: str, prompt: Prompt) -> Json:
-        response = self._answers[prompt.id].get("response")
+        entry = self._answers[prompt.id]
+        answer = answer_from_response(object_at(entry, "response"), requests=0)
+        assert answer is not None  # noqa: S101 - a label was made of it
+        choice = choice_of(answer, self._label(prompt), thought=self._labelling.thought)
         item: Json = {**prompt.item, "set": name, "input": list(prompt.messages)}
+        item.pop("messages", None)  # the same again, and the gold answer behind it
         if prompt.gold is not None:
             item["gold"] = prompt.gold
-        sample: Json = {"output_text": self._label(prompt), "choices": list_at(response, "choices")}
+        sample: Json = {"output_text": self._label(prompt), "choices": [choice], "model": entry.get("model")}
         return {"id": prompt.id, "item": item, "sample": sample}
 
     def _label(self, prompt: Prompt) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgedistill.capture.completion import Kind
+from edgedistill.capture.completion import Kind, evened
 from edgedistill.capture.json_text import canonical, list_at, text_at
 from edgedistill.errors import DataError
 
@@ -170,7 +169,7 @@ def _gold(row: Json) -> str | None:
 
 def _plain(content: object) -> object:
     if isinstance(content, str):
-        return " ".join(unicodedata.normalize("NFC", content).casefold().split())
+        return evened(content)
     if isinstance(content, list):
         return [_plain(part) for part in content]
     if isinstance(content, dict):

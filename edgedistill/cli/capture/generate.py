@@ -30,7 +30,7 @@ from edgedistill.cli.capture.asking import (
     sampling_from,
     teacher_from,
 )
-from edgedistill.cli.capture.synthesis import show_sets
+from edgedistill.cli.capture.synthesis import gates_as_json, show_sets
 
 
 def generate(
@@ -58,7 +58,8 @@ def generate(
     ] = "",
     per_request: Annotated[int, typer.Option("--per-request", min=1, max=100, help="Examples asked for at once.")] = 5,
     similarity: Annotated[
-        float, typer.Option("--similarity", min=0.1, max=1, help="Jaccard index from which two examples are one.")
+        float,
+        typer.Option("--similarity", min=0.5, max=1, help="Share of pieces in common from which two examples are one."),
     ] = 0.7,
     check: Annotated[
         bool, typer.Option("--check", help="Keep only what the teacher, asked afresh, answers as it made it.")
@@ -109,7 +110,7 @@ def generate(
         max_requests=max_requests,
         max_tokens=max_tokens,
     )
-    with progress_on_terminal() as progress:
+    with gates_as_json(as_json=as_json), progress_on_terminal() as progress:
         made = generate_examples(generation, endpoint=teacher, folder=out, limits=limits, progress=progress)
     show_sets(made, as_json=as_json)
 

@@ -24,6 +24,7 @@ from edgedistill.cli.capture.asking import (
 )
 from edgedistill.cli.capture.grades import HISTORY, HistoryOption, run_document, say_run
 from edgedistill.cli.capture.options import STORE, StoreOption, WhereOption
+from edgedistill.cli.capture.synthesis import gates_as_json
 from edgedistill.cli.output import document, say
 from edgedistill.errors import GateError, InputError
 
@@ -110,7 +111,8 @@ def grade(
     )
     answers_at = endpoint_from(answer_endpoint or endpoint, model=answer_model, key_variable=key_variable)
     gathered = _gathered(data, run, store, where or (), evaluation.metadata)
-    graded = _grade(evaluation, gathered, history=history, settings=settings, answers_at=answers_at)
+    with gates_as_json(as_json=as_json):
+        graded = _grade(evaluation, gathered, history=history, settings=settings, answers_at=answers_at)
     _show(graded, store=store if gathered.written_back else None, as_json=as_json)
     _check_pass_rate(graded.run, min_pass_rate)
 

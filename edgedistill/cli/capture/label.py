@@ -31,7 +31,7 @@ from edgedistill.cli.capture.asking import (
     teacher_from,
 )
 from edgedistill.cli.capture.options import STORE, StoreOption, WhereOption
-from edgedistill.cli.capture.synthesis import show_sets
+from edgedistill.cli.capture.synthesis import gates_as_json, show_sets
 from edgedistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def label(
         max_tokens=max_tokens,
     )
     sets = _sets(train, validation, validation_share, chosen, store=store, where=where or ())
-    with progress_on_terminal() as progress:
+    with gates_as_json(as_json=as_json), progress_on_terminal() as progress:
         labelled = label_sets(sets, endpoint=teacher, folder=out, labelling=labelling, limits=limits, progress=progress)
     show_sets(labelled, as_json=as_json)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgedistill.capture.grading.definitions import DefinitionError, LabelModel, Multi
 from edgedistill.capture.grading.evaluation import evaluation_from_document, evaluation_from_file
@@ -202,3 +205,25 @@ def test_a_definition_is_known_by_its_content() -> None:
     again = evaluation_from_document(dict(reversed(LABEL.items())))
     assert evaluation_from_document(LABEL).sha256 == again.sha256
     assert evaluation_from_document({**LABEL, "model": "o3"}).sha256 != again.sha256
+
+
+leaves = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(max_size=12)
+keys = st.sampled_from(
+    ["type", "name", "input", "graders", "range", "labels", "role", "content", "testing_criteria", "x"]
+)
+json_values = st.recursive(
+    leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(keys, v, max_size=4), max_leaves=10
+)
+
+
+@given(json_values)
+def test_any_json_is_an_evaluation_or_refused(document: object) -> None:
+    with suppress(DefinitionError, UnsupportedError):
+        evaluation_from_document(document)
+
+
+@given(st.sampled_from([CHECK, SIMILAR, SCORE, LABEL, PYTHON, MULTI]), st.data())
+def test_a_definition_with_any_value_in_it_is_one_or_refused(grader: dict[str, Any], data: st.DataObject) -> None:
+    key = data.draw(st.sampled_from([*grader, "pass_threshold", "sampling_params", "range"]))
+    with suppress(DefinitionError, UnsupportedError):
+        evaluation_from_document({**grader, key: data.draw(json_values)})

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgedistill.capture.endpoint.answers import Answer
-from edgedistill.capture.synthesis.answers import Reasoning, Thought, checked_answer, label_among, label_of, number_in
+from edgedistill.capture.synthesis.answers import (
+    Reasoning,
+    Thought,
+    checked_answer,
+    choice_of,
+    label_among,
+    label_of,
+    number_in,
+)
 from edgedistill.capture.synthesis.task import task_named
 
 NLI = task_named("nli")
@@ -138,3 +147,28 @@ def test_any_answer_is_a_label_or_a_reason(text: str, thought: Thought, reasonin
     if task is NLI and found.text and reasoning is Reasoning.STRIP:
         assert found.text in NLI.labels
     assert checked_answer(text, None).text == text
+
+
+def with_tokens(*tokens: str) -> Answer:
+    content = [{"token": token, "logprob": -0.1, "top_logprobs": []} for token in tokens]
+    text = "".join(tokens)
+    return Answer(text, response={"choices": [{"message": {"content": text}, "logprobs": {"content": content}}]})
+
+
+def tokens_of(answer: Answer, label: str, thought: Thought = Thought.NONE) -> list[str]:
+    choice: Any = choice_of(answer, label, thought=thought)
+    assert choice["message"] == {"role": "assistant", "content": label}
+    return [token["token"] for token in choice["logprobs"]["content"]] if choice["logprobs"] else []
+
+
+def test_log_probabilities_of_reasoning_go_with_it() -> None:
+    answer = with_tokens("<think>", "hm", "</think>", "\n\n", "Neu", "tral", ".")
+    assert tokens_of(answer, "neutral") == ["Neu", "tral", "."]
+    assert len(tokens_of(answer, answer.text)) == 7
+    assert tokens_of(with_tokens("<think>", "hm</think>\n\nNeu", "tral"), "neutral") == ["hm</think>\n\nNeu", "tral"]
+    assert tokens_of(with_tokens("Neu", "tral"), "neutral") == ["Neu", "tral"]
+    # an answer in JSON, or tokens that do not spell it: there is no telling which belong to the label
+    assert tokens_of(answer, "neutral", Thought.CHAIN_OF_THOUGHT) == []
+    broken = with_tokens("<think>", "hm", "</think>", "Neutral")
+    assert tokens_of(Answer(broken.text + "!", response=broken.response), "neutral") == []
+    assert tokens_of(Answer("Neutral"), "neutral") == []

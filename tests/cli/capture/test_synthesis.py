@@ -103,6 +103,12 @@ def test_a_failed_gate_says_what_is_kept(edgedistill: Call, here: Path) -> None:
         )
     assert ended.exit_code == 3
     assert "status 400: too long" in ended.stderr
+    assert ended.stdout == ""
+    with serving(ChatServer(lambda _: (400, {}))) as address:
+        ended = edgedistill(
+            "capture", "label", "--train", "train.jsonl", "--out", "two", "--endpoint", address, *ASKING, "--json"
+        )
+    assert (ended.exit_code, ended.document()["error"], ended.document()["exit_code"]) == (3, "GateError", 3)
     assert not (here / "out" / "train.jsonl").exists()
 
 
