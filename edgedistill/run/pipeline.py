@@ -43,7 +43,7 @@ class Stage(StrEnum):
 
 
 STAGES = tuple(Stage)
-ON_DEVICES = (Stage.VERIFY,)
+ON_DEVICES = (Stage.VERIFY, Stage.BENCH)
 """Stages that are done on the recipe's devices too."""
 State = Literal["done", "cached", "failed"]
 
@@ -270,7 +270,8 @@ def _work(step: PlannedStage) -> Callable[[Context], Outcome]:
     if spec is not None:
         return lambda context: quantize.quantize(context, spec, step=step.name)
     if choice is not None and step.on_devices:
-        return lambda context: on_devices.verify_on_devices(context, choice, step=step.name)
+        on_all = {Stage.VERIFY: on_devices.verify_on_devices, Stage.BENCH: on_devices.bench_on_devices}[step.stage]
+        return lambda context: on_all(context, choice, step=step.name)
     if choice is not None:
         work = {Stage.BUILD: build.build, Stage.VERIFY: verify.verify, Stage.BENCH: bench.bench}[step.stage]
         return lambda context: work(context, choice)

@@ -11,6 +11,7 @@ import pytest
 from local_shell import LocalShell
 from recipes import write_recipe
 
+from edgedistill.bench.reading import recording_from_document
 from edgedistill.devices.base import DeviceFacts
 from edgedistill.devices.remote import RemoteDevice
 from edgedistill.errors import GateError, InputError, UnfinishedError, UnreachableError
@@ -20,6 +21,8 @@ from edgedistill.run.steps import on_devices
 from edgedistill.run.summary import FILE, Summary, summary_from_file
 
 if TYPE_CHECKING:
+    from edgedistill.bench.on_device import Place, Settings
+    from edgedistill.bench.recording import Recording
     from edgedistill.devices.inventory import Listed
 
 STEP = "verify arm-onnxruntime/raspberry-pi-4 on devices"
@@ -51,6 +54,22 @@ class Desk:
 
         device.describe = describe  # type: ignore[method-assign] # a board's
         return device
+
+
+def recording(*, execution: str, name: str) -> Recording:
+    """Return what a runner reports of two processes that are steady."""
+    document = {
+        "schema": "edgedistill.bench/1",
+        "started": "2026-11-24T02:40:00Z",
+        "artifact": {"name": "small", "format": "onnx", "model_sha256": "0" * 64, "size_bytes": 4096},
+        "runtime": {"name": "onnxruntime", "version": "1.32.0", "provider": "CPUExecutionProvider", "threads": 1},
+        "device": {"kind": "arm-linux", "execution": execution, "name": name, "machine": "aarch64"},
+        "workload": {"batch": 1, "input": "real", "shape": [1, 8], "scope": "invoke+copies"},
+        "protocol": {"runner": "a test", "min_samples": 100, "min_seconds": 0.0, "clock": "monotonic_ns"},
+        "verified": {"golden_samples": 12, "largest_steps": 0.0, "max_steps": 1.0},
+        "processes": [{"load_ns": 5_000_000, "first_ns": 2_000_000, "samples_ns": [1_000_000, 1_000_100] * 25}] * 2,
+    }
+    return recording_from_document(document, thing="a test")
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +146,41 @@ def test_an_artifact_that_is_spoilt_on_its_way_is_a_failed_gate(built: Path, des
         with pytest.raises(GateError, match=r"artifact on ssh://e: file 'model\.onnx' has 6 bytes"):
             verified(built, "ssh://e", samples=30)
     assert desk.reached == ["ssh://e"]
+
+
+def test_a_measurement_on_a_device_is_kept_and_an_emulated_one_has_no_latency(
+    built: Path, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEDISTILL_RESULTS", str(tmp_path / "results"))
+    asked: list[Settings] = []
+
+    def measure(_artifact: Path, place: Place, settings: Settings) -> Recording:
+        asked.append(settings)
+        execution = "device" if place.device.name == "ssh://real" else "emulated"
+        return recording(execution=execution, name=place.device.name)
+
+    monkeypatch.setattr(on_devices, "measure_on_device", measure)
+    overrides = [
+        f"cache.folder={built}",
+        "verify.samples=20",
+        "bench.processes=2",
+        "bench.samples=50",
+        "bench.seconds=0",
+    ]
+    devices = ["ssh://real", "ssh://unreal"]
+    chosen = with_devices(overrides, devices)
+    summary = execute(plan(built / "recipe.yaml", overrides=chosen, folder=built / "run", until=Stage.BENCH))
+    assert {(item.processes, item.samples, item.threads) for item in asked} == {(2, 100, 1)}
+    places = [item.device for item in (*summary.latency, *summary.unsteady)]
+    assert "ssh://real" in places
+    assert "ssh://unreal" not in places
+    assert any("ssh://unreal: it is emulated" in note for note in summary.notes)
+    assert len(list((tmp_path / "results").rglob("*.json"))) == 2
+    assert [(record.device, record.stage) for record in summary.devices if record.stage == "bench"] == [
+        ("ssh://real", "bench"),
+        ("ssh://unreal", "bench"),
+    ]
+    assert desk.gone == set()
 
 
 def test_a_name_that_is_none_stops_the_run_before_it_begins(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from edgedistill.bench.measurement import Measurement
+from edgedistill.bench.on_device import Place, Settings, judged, measure_on_device
+from edgedistill.bench.results import keep, keep_in_run
 from edgedistill.devices.fleet import Log, fleet, slug
 from edgedistill.devices.inventory import listed, reached
 from edgedistill.devices.jobs import Patience
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 
 LOGS = "devices"
 """Folder of the run directory for the devices' logs."""
-PARTS = ("rungs", "parity", "confusion", "measurements")
+PARTS = ("rungs", "parity", "confusion")
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,31 @@ def verify_on_devices(context: Context, choice: TargetChoice, *, step: str) -> O
         }
 
     return work.on_every_device(verified)
+
+
+def bench_on_devices(context: Context, choice: TargetChoice, *, step: str) -> Outcome:
+    """Measure the artifact on every device of the recipe; an emulated one rehearses it, and has no latency."""
+    work = _Work(context, choice, step, "bench")
+    chosen = context.recipe.bench
+    settings = Settings(
+        processes=chosen.processes,
+        seconds=chosen.seconds,
+        samples=chosen.processes * chosen.samples,
+        threads=chosen.threads,
+    )
+
+    def measured(executor: DeviceExecutor) -> Result:
+        assert executor.facts  # noqa: S101 - the machine is checked before anything is measured
+        place = Place(executor.device, executor.work, executor.patience, executor.say, executor.timeout_s)
+        found = judged(measure_on_device(executor.artifact.folder, place, settings))
+        file = keep(found)
+        if isinstance(found, Measurement):
+            keep_in_run(found, context.directory.folder)
+            return {"notes": []}
+        note = "it is emulated: the protocol was carried out to its end there, and its time is no latency"
+        return {"notes": [f"{note} ({file})"]}
+
+    return work.on_every_device(measured)
 
 
 def _compared(
