@@ -80,6 +80,7 @@ def application(
         routes=[Route("/health", health), *routes(store), Mount("/", app=Relay(settings, client, writer))],
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     return Guard(_Quiet(app), hosts=hosts, access_key=access_key)
 
 

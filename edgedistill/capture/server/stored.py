@@ -10,13 +10,14 @@ from starlette.routing import Route
 
 from edgedistill.capture.completion import MAX_PAIRS, Kind, checked_metadata, text_of_content
 from edgedistill.capture.filters import Filter
+from edgedistill.capture.formats.listing import listing, stored_completion
 from edgedistill.capture.json_text import parsed_object
 from edgedistill.capture.server.answers import error_answer, json_answer
 from edgedistill.capture.store import Order
 from edgedistill.errors import EdgeDistillError, ResourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
@@ -32,18 +33,6 @@ MAX_UPDATE = 64 * 1024
 """Bytes of an update: 16 pairs of metadata have at most 9,216 characters."""
 
 METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
-
-FROM_REQUEST = (
-    "temperature",
-    "top_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "seed",
-    "tools",
-    "tool_choice",
-    "response_format",
-)
-"""Parameters of a request that the API repeats in a stored completion."""
 
 
 class _BadRequestError(Exception):
@@ -73,12 +62,6 @@ def routes(store: Store) -> list[Route]:
     ]
 
 
-def document_of(completion: Completion) -> Json:
-    """Return a completion in the form in which the API gives out stored ones."""
-    repeated = {name: completion.request.get(name) for name in FROM_REQUEST}
-    return {**repeated, **completion.response, "metadata": dict(completion.metadata), "request_id": None}
-
-
 def _answer(work: Callable[[Store, Request, bytes], Response], store: Store, request: Request, body: bytes) -> Response:
     try:
         return work(store, request, body)
@@ -103,12 +86,14 @@ def _list(store: Store, request: Request, _body: bytes) -> Response:
     if after is not None and store.get(after) is None:
         raise _BadRequestError("after", "the id of a stored completion")
     page = store.page(chosen, order=_order(query), after=after, limit=_limit(query))
-    return _listing([document_of(completion) for completion in page.completions], has_more=page.has_more)
+    return json_answer(
+        listing([stored_completion(completion) for completion in page.completions], has_more=page.has_more)
+    )
 
 
 def _retrieve(store: Store, request: Request, _body: bytes) -> Response:
     completion = _chat(store, request)
-    return _not_found() if completion is None else json_answer(document_of(completion))
+    return _not_found() if completion is None else json_answer(stored_completion(completion))
 
 
 def _update(store: Store, request: Request, body: bytes) -> Response:
@@ -142,7 +127,7 @@ def _messages(store: Store, request: Request, _body: bytes) -> Response:
             raise _BadRequestError("after", "the id of a message")
         messages = messages[places[0] + 1 :]
     limit = _limit(query)
-    return _listing(messages[:limit], has_more=len(messages) > limit)
+    return json_answer(listing(messages[:limit], has_more=len(messages) > limit))
 
 
 def _message(name: str, place: int, message: Json) -> Json:
@@ -150,13 +135,6 @@ def _message(name: str, place: int, message: Json) -> Json:
     is_text = content is None or isinstance(content, str)
     parts = None if is_text else content
     return {**message, "id": f"{name}-{place}", "content": text_of_content(content), "content_parts": parts}
-
-
-def _listing(items: Sequence[Json], *, has_more: bool) -> Response:
-    first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
-    return json_answer(
-        {"object": "list", "data": list(items), "first_id": first, "last_id": last, "has_more": has_more}
-    )
 
 
 def _chat(store: Store, request: Request) -> Completion | None:

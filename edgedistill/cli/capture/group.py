@@ -3,14 +3,17 @@
 import typer
 
 from edgedistill.cli.capture.delete import delete
+from edgedistill.cli.capture.export import export
 from edgedistill.cli.capture.generate import generate
 from edgedistill.cli.capture.grade import grade
 from edgedistill.cli.capture.grades import app as grades
+from edgedistill.cli.capture.import_verb import import_completions
 from edgedistill.cli.capture.label import label
 from edgedistill.cli.capture.list_verb import list_completions
 from edgedistill.cli.capture.prune import prune
 from edgedistill.cli.capture.serve import serve
 from edgedistill.cli.capture.show import show
+from edgedistill.cli.capture.split import split
 from edgedistill.cli.capture.stats import stats
 from edgedistill.cli.guard import guarded
 
@@ -23,6 +26,9 @@ app.command("stats")(guarded(stats))
 app.command("delete")(guarded(delete))
 app.command("grade")(guarded(grade))
 app.add_typer(grades, name="grades")
+app.command("import")(guarded(import_completions))
+app.command("export")(guarded(export))
+app.command("split")(guarded(split))
 app.command("prune")(guarded(prune))
 app.command("label")(guarded(label))
 app.command("generate")(guarded(generate))

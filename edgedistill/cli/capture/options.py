@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from edgedistill.errors import InputError
+from edgedistill.errors import InputError, nearest
 
 if TYPE_CHECKING:
+    from edgedistill.capture.formats.forms import Form
     from edgedistill.capture.redaction import Redaction
     from edgedistill.capture.retention import Retention
 
@@ -55,6 +56,35 @@ MaxAgeOption = Annotated[
 MaxSizeOption = Annotated[
     str | None, typer.Option("--max-size", metavar="SIZE", help="Delete the oldest above this: 500MB, 2GB.")
 ]
+FormOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="FORM",
+        help="records, messages, labels, evals, list; exported also as parquet, npz. Without it, what the file tells.",
+    ),
+]
+UniqueOption = Annotated[
+    str | None,
+    typer.Option(
+        "--unique", metavar="WHAT", help="Of duplicates only the first: exact ones, of one prompt, or near ones."
+    ),
+]
+
+
+def form_from(name: str | None) -> "Form | None":
+    """Return the form of a name.
+
+    Raises:
+        InputError: there is no such form.
+    """
+    if name is None:
+        return None
+    from edgedistill.capture.formats.forms import Form
+
+    if name not in list(Form):
+        raise InputError(f"form '{name}'", found="no such form", fix=nearest(name, [str(form) for form in Form]))
+    return Form(name)
 
 
 def pairs_of(pairs: Sequence[str] | None) -> dict[str, str]:
