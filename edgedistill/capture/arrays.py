@@ -18,6 +18,7 @@ from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -81,18 +82,22 @@ def read(database: sqlite3.Connection, folder: Path, name: str) -> NDArray[np.ge
     return array
 
 
-def sweep(database: sqlite3.Connection, folder: Path) -> int:
-    """Delete the arrays that no completion has, within a transaction of its own; return how many.
+def unused(database: sqlite3.Connection) -> list[str]:
+    """Return the arrays that no completion has."""
+    text = "SELECT sha256 FROM array WHERE sha256 NOT IN (SELECT sha256 FROM array_use)"
+    return [name for (name,) in database.execute(text)]
+
+
+def forget(database: sqlite3.Connection, folder: Path, names: Iterable[str]) -> None:
+    """Delete those of some arrays that no completion has, within a transaction of its own.
 
     It comes after the transaction that deleted the completions: were it the same one and died after a file and
     before the commit, a completion would be left without its array.
     """
-    unused = "SELECT sha256 FROM array WHERE sha256 NOT IN (SELECT sha256 FROM array_use)"
-    names = [name for (name,) in database.execute(unused)]
-    database.executemany("DELETE FROM array WHERE sha256 = ?", [(name,) for name in names])
+    text = "DELETE FROM array WHERE sha256 = ? AND NOT EXISTS (SELECT 1 FROM array_use u WHERE u.sha256 = array.sha256)"
     for name in names:
-        path_of(folder, name).unlink(missing_ok=True)
-    return len(names)
+        if database.execute(text, (name,)).rowcount:
+            path_of(folder, name).unlink(missing_ok=True)
 
 
 def sweep_files(database: sqlite3.Connection, folder: Path) -> int:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from edgedistill.capture import arrays
+from edgedistill.capture import arrays, schema
 from edgedistill.capture.completion import Completion, Grade, Kind, checked_metadata, duplicate_hash, new_id
 from edgedistill.capture.completion import prompt_hash as hash_of_prompt
 from edgedistill.capture.filters import EVERYTHING, condition
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PAGE = 256
 """Completions that `iterate` holds at once."""
 
+WIPE_TIMEOUT_MS = 1000
+"""How long emptying the log waits for those who read."""
+
 COLUMNS = """c.seq, c.id, c.kind, c.created, c.model, c.request, c.response, c.finish_reason, c.latency_ms, c.source,
  c.redaction,
  (SELECT json_group_object(key, value) FROM metadata m WHERE m.seq = c.seq),
@@ -42,6 +45,9 @@ COLUMNS = """c.seq, c.id, c.kind, c.created, c.model, c.request, c.response, c.f
 
 INSERT = """INSERT INTO completion(id, kind, created, stored, model, requested_model, finish_reason, latency_ms, source,
  redaction, prompt_hash, duplicate_hash, size_bytes, request, response) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"""
+
+
+Row = tuple[str | int | float | None, ...]
 
 
 class Order(enum.StrEnum):
@@ -136,12 +142,11 @@ class Store:
         Raises:
             DataError: there is no completion `after`.
         """
-        while True:
-            page = self.page(chosen, order=order, after=after, limit=PAGE)
-            yield from page.completions
-            if not page.has_more:
-                return
-            after = page.completions[-1].id
+        # a place, not an id: the completion there may be deleted before the next page is read
+        place = None if after is None else self._place(after)
+        while rows := self._page(chosen, order, place, PAGE):
+            yield from (_completion(row) for row in rows)
+            place = _place_of(rows[-1])
 
     def page(
         self,
@@ -156,13 +161,7 @@ class Store:
         Raises:
             DataError: there is no completion `after`.
         """
-        terms, values = condition(chosen)
-        direction = "ASC" if order is Order.OLDEST_FIRST else "DESC"
-        if after is not None:
-            terms += f" AND (c.created, c.seq) {'>' if order is Order.OLDEST_FIRST else '<'} (?, ?)"
-            values += self._place(after)
-        text = f"SELECT {COLUMNS} FROM completion c WHERE {terms} ORDER BY c.created {direction}, c.seq {direction}"  # noqa: S608
-        rows = self._rows(f"{text} LIMIT ?", [*values, limit + 1])
+        rows = self._page(chosen, order, None if after is None else self._place(after), limit + 1)
         return Page([_completion(row) for row in rows[:limit]], has_more=len(rows) > limit)
 
     def count(self, chosen: Filter = EVERYTHING) -> int:
@@ -186,7 +185,7 @@ class Store:
         with self._lock, explained(self.folder):
             return arrays.read(self._database, self.folder, name)
 
-    def rows(self, text: str, values: Sequence[Value] = ()) -> list[tuple[Value | None, ...]]:
+    def rows(self, text: str, values: Sequence[Value] = ()) -> list[Row]:
         """Return the rows of a query on the tables of `schema.TABLES`, for statistics."""
         return list(self._rows(text, values))
 
@@ -262,23 +261,24 @@ class Store:
     def delete(self, names: Iterable[str]) -> Deleted:
         """Delete completions by id, so that their text is nowhere in the store's files; unknown ids are left out."""
         with self._writing():
-            gone = [self._database.execute("DELETE FROM completion WHERE id = ?", (name,)).rowcount for name in names]
-        return Deleted(sum(gone), self.compact())
+            deleted = [self._deleted("id = ?", [name]) for name in names]
+        unused = {array for _, named in deleted for array in named}
+        return Deleted(sum(count for count, _ in deleted), self._wipe(unused))
 
     def delete_matching(self, chosen: Filter) -> Deleted:
         """Delete all completions that meet a filter, so that their text is nowhere in the store's files."""
         terms, values = condition(chosen)
-        # the filter's terms speak of `c`, and SQLite's DELETE knows no alias before 3.45
-        text = f"DELETE FROM completion WHERE seq IN (SELECT c.seq FROM completion c WHERE {terms})"  # noqa: S608
+        # the filter's terms speak of `c`, and a DELETE has no alias
+        inner = f"seq IN (SELECT c.seq FROM completion c WHERE {terms})"  # noqa: S608
         with self._writing():
-            gone = self._database.execute(text, values).rowcount
-        return Deleted(gone, self.compact())
+            gone, unused = self._deleted(inner, values)
+        return Deleted(gone, self._wipe(unused))
 
     def delete_older(self, *, stored_before: int) -> Deleted:
         """Delete what was stored before a unix time, whatever time it bears itself."""
         with self._writing():
-            gone = self._database.execute("DELETE FROM completion WHERE stored < ?", (stored_before,)).rowcount
-        return Deleted(gone, self.compact())
+            gone, unused = self._deleted("stored < ?", [stored_before])
+        return Deleted(gone, self._wipe(unused))
 
     def compact(self) -> bool:
         """Remove what deleted completions and interrupted writers leave: arrays, free pages, text in the log.
@@ -287,14 +287,9 @@ class Store:
             Whether the log was emptied; not while somebody reads.
         """
         with self._writing():
-            arrays.sweep(self._database, self.folder)
             arrays.sweep_files(self._database, self.folder)
-        with self._lock, explained(self.folder):
-            # execute() makes one step, and each step frees one page
-            self._database.executescript("PRAGMA incremental_vacuum")
-            # secure_delete overwrites the pages, but the log still holds them as they were
-            busy, _, _ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
+            unused = arrays.unused(self._database)
+        return self._wipe(unused)
 
     def size_bytes(self) -> int:
         """Return the size of the store's files."""
@@ -307,9 +302,18 @@ class Store:
 
     # --- within
 
-    def _rows(self, text: str, values: Sequence[Value]) -> list[tuple[Value | None, ...]]:
+    def _rows(self, text: str, values: Sequence[Value]) -> list[Row]:
         with self._lock, explained(self.folder):
             return self._database.execute(text, values).fetchall()
+
+    def _page(self, chosen: Filter, order: Order, place: list[int] | None, limit: int) -> list[Row]:
+        terms, values = condition(chosen)
+        direction, beyond = ("ASC", ">") if order is Order.OLDEST_FIRST else ("DESC", "<")
+        if place is not None:
+            terms += f" AND (c.created, c.seq) {beyond} (?, ?)"
+            values += place
+        text = f"SELECT {COLUMNS} FROM completion c WHERE {terms} ORDER BY c.created {direction}, c.seq {direction}"  # noqa: S608
+        return self._rows(f"{text} LIMIT ?", [*values, limit])
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -334,6 +338,27 @@ class Store:
         if not rows:
             raise DataError(f"completion '{name}'", found="not in the store")
         return [int(value or 0) for value in rows[0]]
+
+    def _deleted(self, condition_: str, values: Sequence[Value]) -> tuple[int, set[str]]:
+        """Delete completions within a transaction; return how many, and the arrays that they had."""
+        text = f"SELECT DISTINCT sha256 FROM array_use WHERE seq IN (SELECT seq FROM completion WHERE {condition_})"  # noqa: S608
+        named = {str(name) for (name,) in self._database.execute(text, values)}
+        text = f"DELETE FROM completion WHERE {condition_}"  # noqa: S608
+        return self._database.execute(text, values).rowcount, named
+
+    def _wipe(self, unused: Iterable[str]) -> bool:
+        """Remove arrays that no completion has any more, free pages, and the log, which holds what was overwritten."""
+        with self._writing():
+            arrays.forget(self._database, self.folder, unused)
+        with self._lock, explained(self.folder):
+            # execute() makes one step, and each step frees one page
+            self._database.executescript("PRAGMA incremental_vacuum")
+            self._database.execute(f"PRAGMA busy_timeout={WIPE_TIMEOUT_MS}")
+            try:
+                busy, _, _ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._database.execute(f"PRAGMA busy_timeout={int(1e3 * schema.BUSY_TIMEOUT_S)}")
+        return not busy
 
     def _insert(self, completion: Completion, encoded: Mapping[str, tuple[str, bytes]], clash: Clash) -> str | None:
         if self._database.execute("SELECT 1 FROM completion WHERE id = ?", (completion.id,)).fetchone():
@@ -360,6 +385,11 @@ class Store:
         self._database.executemany(
             "INSERT INTO metadata(key, value, seq) VALUES(?, ?, ?)", [(key, value, seq) for key, value in pairs.items()]
         )
+
+
+def _place_of(row: Row) -> list[int]:
+    """Return created and seq of a row of COLUMNS."""
+    return [int(row[3] or 0), int(row[0] or 0)]
 
 
 def open_store(folder: Path) -> Store:
