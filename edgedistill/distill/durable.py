@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,8 @@ def write_durably(path: Path, content: bytes) -> None:
         ResourceError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process number keeps two runs that share a cache from writing into the same file.
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # The numbers keep two runs that share a cache, and two threads of one, from writing into the same file.
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         _write(beside, content)
         beside.replace(path)

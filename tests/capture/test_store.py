@@ -361,6 +361,31 @@ def test_many_threads_write_at_once(store: Store) -> None:
     assert store.count() == 80
 
 
+def test_an_array_that_some_delete_while_others_store_it_is_never_missing(store: Store) -> None:
+    missing = []
+
+    def work(writer: int) -> None:
+        with Store(store.folder) as mine:
+            for number in range(15):
+                name = mine.add(chat(100 * writer + number), {"input": LARGE})
+                found = mine.get(name)
+                try:
+                    assert found is not None
+                    mine.array(found.arrays["input"])
+                except DataError as error:
+                    missing.append(str(error))
+                mine.delete([name])
+
+    threads = [threading.Thread(target=work, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert missing == []
+    assert store.count() == 0
+    assert files(store) == []
+
+
 def test_text_that_is_no_unicode(store: Store) -> None:
     half = "\ud800"
     message = {"role": "assistant", "content": half}
