@@ -222,6 +222,9 @@ class Finetune(Training):
 
     epochs: float = Field(default=2, ge=0, le=100_000)
     """Passes over the transfer set; 0 means calibration only."""
+    share_of_later: Share = 0.5
+    """Share of `epochs` for each further way of quantizing: targets that want the same numbers share one fine-tuning,
+    and the others start from the weights of the first."""
     learning_rate: float = Field(default=0.01, gt=0, le=10)
     """Highest learning rate; a tenth of the student's is a good start."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)

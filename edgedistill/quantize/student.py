@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edgedistill.distill.history import History
@@ -17,10 +17,10 @@ from edgedistill.quantize.sensitivity import Sensitivity, sensitivities
 from edgedistill.recipe import FinetuneWhen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from torch import fx, nn
+    from torch import Tensor, fx, nn
 
     from edgedistill.data.transfer_set import TransferSet
     from edgedistill.distill.objective import Objective
@@ -58,6 +58,7 @@ class Quantized:
         sensitivity: of each layer, before fine-tuning.
         float_layers: what stays in float, in the order of choice.
         notes: what the reader of a run should know.
+        weights: of the captured student after fine-tuning, by name; none where it was not fine-tuned.
     """
 
     program: QuantizedProgram
@@ -66,6 +67,7 @@ class Quantized:
     sensitivity: tuple[Sensitivity, ...] = ()
     float_layers: tuple[FloatLayer, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    weights: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def quantize(
     settings: Quantize,
     seed: int,
     wanted: Wanted | None = None,
+    start: Mapping[str, Tensor] | None = None,
     key: str = "",
     checkpoint: Path | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
@@ -106,6 +109,7 @@ def quantize(
         seed: of sample choice and order.
         wanted: says whether calibration alone is enough, and whether layers must stay in float; without one,
             fine-tuning is always done and no layer stays in float.
+        start: weights that fine-tuning for another spec led to; a shorter one starts from them.
         key: names the student and the objective, as in `training.fit`.
         checkpoint: as in `training.fit`.
         evaluate: as in `training.fit`; called with the fake-quantized model.
@@ -117,6 +121,9 @@ def quantize(
     """
     samples = CalibrationSet(transfer_set, settings.calibration, seed=seed)
     captured = capture(student, samples.example())
+    if start is not None:
+        captured.load_state_dict(dict(start))
+        settings = _shortened(settings)
     graph = annotate(copy.deepcopy(captured), spec)
     calibrate(graph, samples, max_drift=settings.calibration.max_drift)
     calibrated = convert(graph, spec, samples.example())
@@ -138,7 +145,8 @@ def quantize(
             evaluate=evaluate,
             progress=progress,
         )
-        result = Quantized(convert(graph, spec, samples.example()), calibrated, history, measured)
+        weights = _with_weights_of(captured, graph).state_dict()
+        result = Quantized(convert(graph, spec, samples.example()), calibrated, history, measured, weights=weights)
     if wanted is None or not settings.max_float_layers:
         return result
     return _with_float_layers(
@@ -196,9 +204,13 @@ def _with_float_layers(
     note = f"{len(chosen)} layer(s) stay in float, because the program would lose too much with them: " + ", ".join(
         f"{item.layer} ({item.accuracy_before:.2%} to {item.accuracy_after:.2%})" for item in chosen
     )
-    return Quantized(
-        program, result.calibrated, result.history, result.sensitivity, tuple(chosen), (*result.notes, note)
-    )
+    return replace(result, program=program, float_layers=tuple(chosen), notes=(*result.notes, note))
+
+
+def _shortened(settings: Quantize) -> Quantize:
+    """Return the settings for a spec that starts from another one's weights."""
+    epochs = settings.finetune.epochs * settings.finetune.share_of_later
+    return settings.model_copy(update={"finetune": settings.finetune.model_copy(update={"epochs": epochs})})
 
 
 def _with_weights_of(captured: fx.GraphModule, graph: fx.GraphModule) -> fx.GraphModule:

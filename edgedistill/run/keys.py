@@ -86,7 +86,15 @@ class Keys:
         """Key of the program for one spec."""
         settings = self.recipe.quantize.model_dump(mode="json")
         temperature = self.recipe.distill.soft_targets.temperature
-        return self._key("quantize", student=self.distill, spec=spec.key, settings=settings, temperature=temperature)
+        after = {} if spec == self.first_spec else {"after": self.quantize(self.first_spec)}
+        return self._key(
+            "quantize", student=self.distill, spec=spec.key, settings=settings, temperature=temperature, **after
+        )
+
+    @property
+    def first_spec(self) -> QuantSpec:
+        """The spec that is fine-tuned first; others start from its weights."""
+        return self.spec(self.recipe.targets[0])
 
     def build(self, choice: TargetChoice) -> str:
         """Key of one artifact."""

@@ -35,10 +35,11 @@ class Remainder(StrEnum):
 
 LIMITS = {
     Remainder.FLOAT32: Limits(max_steps=1.0, min_within_steps=0.999, min_top1_agreement=0.9999),
-    Remainder.FP16: Limits(max_steps=4.0, min_within_steps=0.999, min_top1_agreement=0.995),
+    Remainder.FP16: Limits(max_steps=4.0, min_within_steps=0.999, min_top1_agreement=0.98),
 }
 """An output step is 1/255 of the range of the outputs. fp16 moves a value by up to 1 part in 2,048, which changes the
-code of those that lie near the middle between two; a code that changed changes others after it."""
+code of those that lie near the middle between two; a code that changed changes others after it. Where two classes are
+nearer than that, the larger one is a matter of rounding."""
 
 
 @dataclass(frozen=True)

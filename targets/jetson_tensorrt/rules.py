@@ -157,6 +157,14 @@ RULES = (
         rules_numbers.invalid_model,
     ),
     Rule(
+        "TRT016",
+        Effect.REFUSED,
+        "the parser refuses channels that do not fit",
+        "export it again",
+        "measured",
+        rules_numbers.unequal_channels,
+    ),
+    Rule(
         "TRT017",
         Effect.NOTE,
         "the version's documentation does not list this opset; newer operators may be refused",
@@ -236,6 +244,7 @@ RULES = (
         "put Q and DQ after the activation",
         PLACEMENT,
         rules_placement.quantized_before_activation,
+        where=Where.GPU,
     ),
     Rule(
         "TRT031",
@@ -244,6 +253,7 @@ RULES = (
         "leave the convolution's result in float and quantize only the skip input",
         PLACEMENT,
         rules_placement.quantized_sum_branch,
+        where=Where.GPU,
     ),
     Rule(
         "TRT032",
@@ -252,6 +262,7 @@ RULES = (
         "put Q and DQ on the skip input",
         PLACEMENT,
         rules_placement.float_skip_input,
+        where=Where.GPU,
     ),
     Rule(
         "TRT033",
@@ -260,13 +271,14 @@ RULES = (
         "put Q and DQ after it",
         PLACEMENT,
         rules_placement.float_result,
+        where=Where.GPU,
     ),
     Rule(
         "TRT034",
-        Effect.NOTE,
-        "codes with different scales are rescaled before they are joined",
-        "quantize the inputs of Concat with one scale where latency matters",
-        PLACEMENT,
+        Effect.FLOAT,
+        "what reads codes of different scales, joined, runs in float, without a message",
+        "give all inputs of the Concat one scale, or put Q and DQ after it",
+        "measured",
         rules_placement.unequal_concatenation,
     ),
     Rule(

@@ -255,6 +255,19 @@ def invalid_model(network: Network, _: Setting) -> Iterator[Finding]:
         yield Finding("model", str(error).strip().splitlines()[0][:200])
 
 
+def unequal_channels(network: Network, _: Setting) -> Iterator[Finding]:
+    """Yield convolutions whose weight is of other channels than their input; ONNX's checker lets them pass."""
+    for node in network.weighted:
+        if node.op_type != "Conv":
+            continue
+        value, weight = network.shapes.get(node.input[0]), network.shapes.get(node.input[1])
+        if not value or not weight or len(value) < len(weight) or None in (value[1], weight[1]):
+            continue
+        wanted = int(weight[1] or 0) * integer(node, "group", 1)
+        if value[1] != wanted:
+            yield Finding(name_of(node), f"an input of {value[1]} channels, a weight for {wanted}")
+
+
 def subgraphs(network: Network, _: Setting) -> Iterator[Finding]:
     """Yield nodes with graphs of their own, into which the rules do not look."""
     for node in network.nodes:

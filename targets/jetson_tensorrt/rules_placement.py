@@ -124,20 +124,14 @@ def float_result(network: Network, _: Setting) -> Iterator[Finding]:
 
 
 def unequal_concatenation(network: Network, _: Setting) -> Iterator[Finding]:
-    """Yield concatenations of codes with different scales."""
+    """Yield concatenations of codes with different scales that a product reads."""
     for node in network.nodes:
         if node.op_type != "Concat":
             continue
-        sources = [network.source(name) for name in node.input]
-        if not all(source is not None and source.op_type == DEQUANTIZE for source in sources):
-            continue
-        scales = {
-            float(scale.ravel()[0])
-            for source in sources
-            if source is not None and (scale := network.constants.get(source.input[SCALE])) is not None
-        }
-        if len(scales) > 1:
-            yield Finding(name_of(node), f"{len(scales)} different scales")
+        scales = network.joined_scales(node)
+        readers = [reader for reader in network.consumers[node.output[0]] if reader in network.weighted]
+        if len(scales) > 1 and readers:
+            yield Finding(name_of(node), f"{len(scales)} different scales, read by '{name_of(readers[0])}'")
 
 
 def float32_remainder(network: Network, _: Setting) -> Iterator[Finding]:

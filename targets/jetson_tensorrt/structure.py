@@ -203,9 +203,12 @@ def _data_type(node: str, kernels: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _kernel_type(kernel: Mapping[str, Any]) -> str:
-    operands = [*kernel["inputs"], *kernel["constants"]]
-    first = str(operands[0]).lower() if operands else ""
-    weights = kernel["constants"][:1] or kernel["inputs"][1:2]
-    if kernel["kind"] == GENERATED:  # its first constant need not be the weight
-        return next((str(item).lower() for item in operands if item != "Int8"), first)
-    return first if not weights or str(weights[0]).lower() == first else str(weights[0]).lower()
+    """Return "int8" where the first operand and a second one are, else the type of the first that is not.
+
+    The second is a constant (a weight) or another input (two activations); what else a kernel reads is fused to it.
+    """
+    operands = [str(item).lower() for item in (*kernel["inputs"], *kernel["constants"])]
+    multiplies = kernel["kind"] != GENERATED
+    if multiplies and operands[:1] == ["int8"] and "int8" in operands[1:]:
+        return "int8"
+    return next((item for item in operands if item != "int8"), "unknown")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from noise_images import noise_set
 from small_models import residual
 
@@ -18,12 +19,16 @@ from edgedistill.quantize.student import Quantized, Wanted, quantize
 from edgedistill.recipe import Quantize
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
 
     from edgedistill.quantize.program import QuantizedProgram
 
 
-def quantized(model: nn.Module, wanted: Wanted | None, **settings: object) -> Quantized:
+def quantized(
+    model: nn.Module, wanted: Wanted | None, *, start: Mapping[str, Tensor] | None = None, **settings: object
+) -> Quantized:
     document = {
         "calibration": {"samples": 32, "max_drift": 9.0},
         "finetune": {"epochs": 1, "batch_size": 32},
@@ -38,6 +43,7 @@ def quantized(model: nn.Module, wanted: Wanted | None, **settings: object) -> Qu
         settings=Quantize.model_validate(document),
         seed=0,
         wanted=wanted,
+        start=start,
     )
 
 
@@ -59,6 +65,31 @@ def test_fine_tuning_is_done_where_calibration_is_not_enough(wanted: Wanted | No
 def test_fine_tuning_can_be_asked_for() -> None:
     result = quantized(residual(), Wanted(lambda _: 1.0, floor=0.9), finetune={"epochs": 1, "when": "always"})
     assert result.program is not result.calibrated
+
+
+def test_another_spec_starts_from_the_weights_of_the_first_and_trains_half_as_long() -> None:
+    first = quantized(residual(), None, finetune={"epochs": 2, "batch_size": 32})
+    assert first.weights is not None
+    later = quantized(residual(), None, start=first.weights, finetune={"epochs": 2, "batch_size": 32})
+    assert [len(result.history.points) for result in (first, later)] == [2, 1]
+    # with the first one's weights, calibration alone gives the first one's codes
+    again = quantized(residual(), None, start=first.weights, finetune={"epochs": 2, "share_of_later": 0})
+    assert again.program is again.calibrated
+    assert _weight_codes(again.program) == _weight_codes(first.program)
+    assert _weight_codes(first.calibrated) != _weight_codes(first.program)
+
+
+def test_without_fine_tuning_there_are_no_weights_to_start_from() -> None:
+    assert quantized(residual(), Wanted(lambda _: 1.0, floor=0.9)).weights is None
+
+
+def _weight_codes(program: QuantizedProgram) -> dict[str, list[int]]:
+    tensors = program.tensors().items()
+    return {
+        name: item.codes.flatten().tolist()
+        for name, item in tensors
+        if item.codes is not None and item.codes.dtype == torch.int8
+    }
 
 
 def test_the_layer_that_gains_most_stays_in_float_and_the_cost_is_said() -> None:

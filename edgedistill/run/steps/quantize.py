@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safetensors.torch import load_file, save
+
+from edgedistill.distill.durable import write_durably
 from edgedistill.distill.objective import EmbeddingObjective, SoftTargetObjective, StudentObjective
 from edgedistill.evaluate.torch_executors import ProgramExecutor
 from edgedistill.quantize.program import DESCRIPTION_FILE, PROGRAM_FILE
@@ -19,13 +22,15 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from edgedistill.distill.objective import Objective
     from edgedistill.quantize.program import QuantizedProgram
     from edgedistill.quantize.spec import QuantSpec
     from edgedistill.quantize.student import Quantized
     from edgedistill.run.context import Context
+
+WEIGHTS_FILE = "weights.safetensors"
 
 
 def quantize(context: Context, spec: QuantSpec, *, step: str) -> Outcome:
@@ -47,6 +52,7 @@ def quantize(context: Context, spec: QuantSpec, *, step: str) -> Outcome:
         settings=recipe.quantize,
         seed=recipe.seed,
         wanted=Wanted(lambda program: judge.score(outputs_of(program)), floor),
+        start=_start(context, spec),
         key=context.keys.quantize(spec),
         checkpoint=context.directory.work_folder(step) / "checkpoint",
         evaluate=context.test_score,
@@ -54,6 +60,7 @@ def quantize(context: Context, spec: QuantSpec, *, step: str) -> Outcome:
     )
     folder = program_folder(context, spec)
     quantized.program.save(folder)
+    written = [folder / PROGRAM_FILE, folder / DESCRIPTION_FILE, *_saved_weights(quantized, folder)]
     rungs = []
     if quantized.calibrated is not quantized.program:
         calibrated = quantized.calibrated
@@ -69,12 +76,28 @@ def quantize(context: Context, spec: QuantSpec, *, step: str) -> Outcome:
         "float_layers": _float_layers(quantized, spec),
         "notes": list(quantized.notes),
     }
-    return Outcome(result, [folder / PROGRAM_FILE, folder / DESCRIPTION_FILE])
+    return Outcome(result, written)
 
 
 def program_folder(context: Context, spec: QuantSpec) -> Path:
     """Return where the program of a spec is kept."""
     return context.directory.folder / "programs" / spec.key
+
+
+def _start(context: Context, spec: QuantSpec) -> dict[str, Tensor] | None:
+    """Return the weights that the first spec was fine-tuned to; none for the first, and where it was not."""
+    first = context.keys.first_spec
+    path = program_folder(context, first) / WEIGHTS_FILE
+    return load_file(path) if spec != first and path.exists() else None
+
+
+def _saved_weights(quantized: Quantized, folder: Path) -> list[Path]:
+    path = folder / WEIGHTS_FILE
+    path.unlink(missing_ok=True)
+    if quantized.weights is None:
+        return []
+    write_durably(path, save({name: value.detach().contiguous() for name, value in quantized.weights.items()}))
+    return [path]
 
 
 def _objective(context: Context, student: nn.Module) -> Objective:
