@@ -6,7 +6,7 @@
 A model of the zoo is calibrated on 32 of the zoo's synthetic inputs (smallest and largest value) and compared on
 others: that shows structure and agreement, not accuracy. A run's student goes through the steps quantize (calibration,
 fine-tuning where that is not enough), build and verify of `edgedistill run`, over the whole evaluation set. "INT8
-share" is that of the multiply-accumulates for which TensorRT-RTX 1.7 chose an INT8 kernel, for SM 8.6, not for a Jetson.
+share" is that of the multiply-accumulates for which TensorRT-RTX 1.7 chose an INT8 kernel: SM 8.6, not a Jetson.
 """
 
 from __future__ import annotations

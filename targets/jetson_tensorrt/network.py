@@ -103,11 +103,14 @@ class Network:
         It moves over a Concat only where all inputs are codes of one scale (measured with TensorRT-RTX 1.7).
         """
         node = self.producer.get(name)
-        while node is not None and node.op_type in MOVES_CODES and node.input:
-            if node.op_type == "Concat" and len(self.joined_scales(node)) != 1:
-                return node
+        while node is not None and self._moves_codes(node):
             node = self.producer.get(node.input[0])
         return node
+
+    def _moves_codes(self, node: NodeProto) -> bool:
+        if node.op_type == "Concat":
+            return len(self.joined_scales(node)) == 1
+        return node.op_type in MOVES_CODES and bool(node.input)
 
     def joined_scales(self, node: NodeProto) -> set[float]:
         """Return the scales of what a Concat joins; none where an input is not codes of one scale."""
