@@ -35,6 +35,7 @@ def type_as_half(model: ModelProto, *, opset: int | None = OPSET) -> bool:
         opset: what to say afterwards; none leaves it, which only a model without Q and DQ allows.
     """
     graph = model.graph
+    _own_input_scales(model)
     kept = set(_float32_constants(model))
     modified = False
     for tensor in graph.initializer:
@@ -49,6 +50,22 @@ def type_as_half(model: ModelProto, *, opset: int | None = OPSET) -> bool:
     if opset is not None:
         next(item for item in model.opset_import if item.domain == "").version = opset
     return modified
+
+
+def _own_input_scales(model: ModelProto) -> None:
+    """Give the scale with which a graph input is rounded a copy of its own: it stays float32, and its DQ's does not."""
+    inputs = {value.name for value in model.graph.input}
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "QuantizeLinear" or node.input[0] not in inputs or node.input[1] not in held:
+            continue
+        readers = [name for other in model.graph.node for name in other.input if name == node.input[1]]
+        if len(readers) > 1:
+            copy = TensorProto()
+            copy.CopyFrom(held[node.input[1]])
+            copy.name = f"{node.output[0]}_scale"
+            model.graph.initializer.append(copy)
+            node.input[1] = copy.name
 
 
 def nearest_half(values: NDArray[np.float32]) -> NDArray[np.float16]:
