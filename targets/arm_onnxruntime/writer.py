@@ -14,6 +14,7 @@ from edgedistill.data.tokens import tokenizer_from_text
 from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
 from edgedistill.quantize.program import Arithmetic
+from edgedistill.targets.arm_onnxruntime.android import AndroidModule
 from edgedistill.targets.arm_onnxruntime.target import MODEL, OPTIONS_BY_MACHINE, README
 from edgedistill.targets.folder import seal
 
@@ -44,7 +45,10 @@ def write_artifact(
     (into / "labels.txt").write_text("".join(f"{name}\n" for name in package.classes), "utf-8")
     (into / "README.txt").write_text(README.format(name=package.name, title=profile.title), "utf-8")
     _copy_runner(into, preprocessing="tokens.py" if package.preprocessing.kind == "text" else "arrays.py")
-    return seal(into, _manifest(program, profile, package, inputs, outputs, target=target))
+    manifest = _manifest(program, profile, package, inputs, outputs, target=target)
+    if profile.facts.get("android_module"):
+        AndroidModule(package.name, into, MODEL).write(manifest, package, inputs, outputs)
+    return seal(into, manifest)
 
 
 def _copy_runner(into: Path, *, preprocessing: str) -> None:

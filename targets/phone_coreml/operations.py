@@ -374,6 +374,7 @@ OPERATIONS: Mapping[str, Callable[[Arguments], object]] = {
     "reshape": lambda a: a.tensor().reshape(a.ints("shape")),
     "transpose": lambda a: a.tensor().permute(a.ints("perm")),
     "concat": lambda a: torch.cat(a.tensors("values"), a.int_("axis")),
+    "pixel_shuffle": lambda a: functional.pixel_shuffle(a.tensor(), a.int_("upscale_factor")),
     "stack": lambda a: torch.stack(a.tensors("values"), a.int_("axis")),
     "cast": lambda a: a.tensor().to(CAST[a.text("dtype")]),
     "select": lambda a: torch.where(a.tensor("cond").bool(), a.tensor("a"), a.tensor("b")),

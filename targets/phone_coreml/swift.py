@@ -10,23 +10,27 @@ from importlib import resources
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edgedistill.data.arrays import resize_image
-from edgedistill.errors import UnsupportedError
+from edgedistill.targets.app_files import little_endian, resize_fixture, write_filled
+from edgedistill.targets.phone_coreml import xcode_project
 from edgedistill.targets.phone_coreml.convert import CLASSIFICATION, EMBEDDING
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from edgedistill.targets.phone_coreml.deployment import Deployment
 
 TEMPLATES = "edgedistill.targets.phone_coreml"
 MACOS = {"17": "14", "18": "15", "26": "26"}
-PLACES = {"Sources": "Sources/{module}", "Tests": "Tests/{module}Tests", "Benchmarks": "Tests/{module}Benchmarks"}
+PLACES = {
+    "Sources": "Sources/{module}",
+    "Tests": "Tests/{module}Tests",
+    "Benchmarks": "Tests/{module}Benchmarks",
+    "DeviceTests": "DeviceTests",
+}
 """Where the sources of each folder of `device/swift/` go; a file beside them keeps its place."""
 ONLY_FOR = {
     "Classifier.swift": CLASSIFICATION,
@@ -47,8 +51,6 @@ EXAMPLES = {
     (EMBEDDING, "text"): "let vector = try await Embedder().embed(tokens: tokens)   // [Int32], of your tokenizer",
 }
 """What an app writes, by task and kind of preprocessing."""
-PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-FIXTURE_SIZES = ((4, 3), (9, 11), (7, 2))
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,8 @@ class SwiftPackage:
         """
         self.resources.mkdir(parents=True, exist_ok=True)
         (self.resources / "model.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", "utf-8")
-        (self.resources / "golden-inputs.bin").write_bytes(_little_endian(raw))
-        (self.resources / "golden-outputs.bin").write_bytes(_little_endian(outputs))
+        (self.resources / "golden-inputs.bin").write_bytes(little_endian(raw))
+        (self.resources / "golden-outputs.bin").write_bytes(little_endian(outputs))
         values = {
             "module": self.module,
             "name": str(card["name"]),
@@ -115,7 +117,23 @@ class SwiftPackage:
         _write_templates(resources.files(TEMPLATES) / "device" / "swift", self.folder, values, others)
         fixture = self.folder / "Tests" / f"{self.module}Tests" / "Resources" / "resize.json"
         fixture.parent.mkdir()
-        fixture.write_text(json.dumps(_resize_fixture()) + "\n", "utf-8")
+        fixture.write_text(json.dumps(resize_fixture()) + "\n", "utf-8")
+        self._write_device_tests(deployment)
+
+    def _write_device_tests(self, deployment: Deployment) -> None:
+        """Write the Xcode project that runs the tests on a device."""
+        tests = self.folder / "Tests"
+        found = {kind: sorted(tests.rglob(f"*.{kind}")) for kind in ("swift", "json")}
+        paths = {kind: [f"../{path.relative_to(self.folder).as_posix()}" for path in found[kind]] for kind in found}
+        content = xcode_project.project(
+            self.module, sources=paths["swift"], resources=paths["json"], system=deployment.number
+        )
+        folder = self.folder / xcode_project.NAME / f"{xcode_project.NAME}.xcodeproj"
+        schemes = folder / "xcshareddata" / "xcschemes"
+        schemes.mkdir(parents=True)
+        (folder / "project.pbxproj").write_text(content, "utf-8")
+        scheme = xcode_project.scheme(xcode_project.test_target(content))
+        (schemes / f"{xcode_project.NAME}.xcscheme").write_text(scheme, "utf-8")
 
 
 def module_name(name: str) -> str:
@@ -138,44 +156,6 @@ def _write_templates(source: Traversable, folder: Path, values: dict[str, str], 
             place = PLACES[item.name].format(module=values["module"])
             for inner in sorted(item.iterdir(), key=lambda inner: inner.name):
                 if inner.name not in left_out:
-                    _write_template(inner, folder / place / inner.name, values)
+                    write_filled(inner, folder / place / inner.name, values)
         else:
-            _write_template(item, folder / item.name, values)
-
-
-def _write_template(source: Traversable, path: Path, values: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(filled(source.read_text("utf-8"), values, name=source.name), "utf-8")
-
-
-def filled(text: str, values: dict[str, str], *, name: str) -> str:
-    """Return a template with every `{{placeholder}}` replaced.
-
-    Raises:
-        UnsupportedError: a placeholder has no value.
-    """
-    unknown = {key for key in PLACEHOLDER.findall(text) if key not in values}
-    if unknown:
-        raise UnsupportedError(
-            f"template '{name}'", found=f"placeholders without a value: {', '.join(sorted(unknown))}"
-        )
-    return PLACEHOLDER.sub(lambda match: values[match[1]], text)
-
-
-def _little_endian(array: NDArray[np.generic]) -> bytes:
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-
-
-def _resize_fixture() -> dict[str, object]:
-    """Return a small image and what `arrays.resize_image` makes of it: the Swift code must make the same."""
-    rows, columns, channels = np.meshgrid(np.arange(7), np.arange(5), np.arange(3), indexing="ij")
-    image = ((rows * 53 + columns * 101 + channels * 29 + rows * columns * 7) % 256).astype(np.uint8)
-    return {
-        "source": _described(image),
-        "resized": [_described(resize_image(image, height, width)) for height, width in FIXTURE_SIZES],
-    }
-
-
-def _described(image: NDArray[np.uint8]) -> dict[str, object]:
-    height, width, channels = image.shape
-    return {"height": height, "width": width, "channels": channels, "bytes": image.ravel().tolist()}
+            write_filled(item, folder / item.name, values)

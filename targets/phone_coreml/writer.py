@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedistill.data.arrays import resize_image
 from edgedistill.data.inputs import model_inputs
 from edgedistill.data.preprocessing import ImagePreprocessing
 from edgedistill.errors import GateError
@@ -17,6 +16,7 @@ from edgedistill.evaluate.parity import output_step
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.patterns import Role, role_of
 from edgedistill.quantize.program import Arithmetic
+from edgedistill.targets.app_files import as_an_app_gives_them
 from edgedistill.targets.folder import seal
 from edgedistill.targets.phone_coreml.convert import IMAGE, OUTPUTS, input_of, model_from_program
 from edgedistill.targets.phone_coreml.deployment import deployment_of
@@ -46,7 +46,8 @@ golden.npz, labels.txt   samples with their outputs, and the class names
 manifest.json            says what every file is
 
 On a Mac with the device connected:
-  cd {module} && xcodebuild test -scheme {module} -destination 'platform=iOS,id=DEVICE'
+  cd {module} && xcodebuild test -project DeviceTests/DeviceTests.xcodeproj -scheme DeviceTests \\
+    -destination 'platform=iOS,id=DEVICE' -allowProvisioningUpdates DEVELOPMENT_TEAM=TEAM
 checks the golden samples on the device and measures latency. {module}/README.md says more.
 """
 NOTES = ("Swift sources: syntax checked, not compiled; the model was interpreted, not run by Core ML",)
@@ -74,7 +75,7 @@ def write_artifact(
         swift.model,
         metadata=_metadata(package, program, card),
     )
-    raw = as_the_model_takes_them(package, inputs)
+    raw = as_an_app_gives_them(package, inputs)
     _check_biases(program, swift.model)
     _check_normalisation(swift.model, raw, inputs)
     card |= {"model_sha256": package_hash(swift.model), "model_size_bytes": package_bytes(swift.model)}
@@ -85,17 +86,6 @@ def write_artifact(
     readme = README.format(name=package.name, title=profile.title, module=swift.module, model=model)
     (into / "README.txt").write_text(readme, "utf-8")
     return seal(into, {**card, "model": model, "notes": list(NOTES)})
-
-
-def as_the_model_takes_them(package: Package, inputs: Inputs) -> NDArray[np.generic]:
-    """Return the golden samples for the app: images at the model's size, arrays as they are, texts as tokens."""
-    if package.preprocessing.kind == "text":
-        return inputs
-    raw = np.asarray(package.golden_raw)
-    if not isinstance(package.preprocessing, ImagePreprocessing):
-        return raw
-    height, width = package.preprocessing.size
-    return np.stack([resize_image(image, height, width) for image in raw])
 
 
 def _check_biases(program: QuantizedProgram, model: Path) -> None:

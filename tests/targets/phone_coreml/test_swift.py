@@ -4,17 +4,20 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 import tree_sitter
 import tree_sitter_swift
+from openstep_parser import OpenStepDecoder
 
 from edgedistill.data.arrays import resize_image
 from edgedistill.errors import UnsupportedError
+from edgedistill.targets.app_files import filled
 from edgedistill.targets.base import Artifact
 from edgedistill.targets.folder import open_artifact
-from edgedistill.targets.phone_coreml.swift import filled, module_name, package_hash
+from edgedistill.targets.phone_coreml.swift import module_name, package_hash
 
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_swift.language()))
 
@@ -119,3 +122,35 @@ def test_a_recipes_name_becomes_a_swift_name(name: str, module: str) -> None:
 def test_a_placeholder_without_a_value_is_named() -> None:
     with pytest.raises(UnsupportedError, match="other"):
         filled("{{name}} {{other}}", {"name": "x"}, name="t")
+
+
+def device_tests(artifact: Artifact) -> Path:
+    return folder_of(artifact) / "DeviceTests" / "DeviceTests.xcodeproj"
+
+
+def objects_of(artifact: Artifact) -> dict[str, dict[str, str]]:
+    text = (device_tests(artifact) / "project.pbxproj").read_text("utf-8")
+    return OpenStepDecoder.ParseFromString(text)["objects"]  # type: ignore[no-any-return]
+
+
+def test_the_projects_objects_all_exist_and_hang_together(artifact: Artifact) -> None:
+    text = (device_tests(artifact) / "project.pbxproj").read_text("utf-8")
+    objects = objects_of(artifact)
+    assert set(re.findall(r"\bED[0-9A-F]{22}\b", text)) == set(objects)
+    assert objects[OpenStepDecoder.ParseFromString(text)["rootObject"]]["isa"] == "PBXProject"
+    kinds = {item.get("productType") for item in objects.values() if item["isa"] == "PBXNativeTarget"}
+    assert kinds == {"com.apple.product-type.application", "com.apple.product-type.bundle.unit-test"}
+
+
+def test_the_project_lists_every_test_and_its_host(artifact: Artifact) -> None:
+    home = device_tests(artifact).parent
+    listed = {item["path"] for item in objects_of(artifact).values() if "lastKnownFileType" in item}
+    on_disk = {path.resolve() for path in (folder_of(artifact) / "Tests").rglob("*") if path.is_file()}
+    assert {(home / path).resolve() for path in listed} == on_disk | {(home / "Host.swift").resolve()}
+
+
+def test_the_scheme_tests_the_test_target(artifact: Artifact) -> None:
+    path = device_tests(artifact) / "xcshareddata/xcschemes/DeviceTests.xcscheme"
+    reference = ET.fromstring(path.read_text("utf-8")).find(".//BuildableReference")  # noqa: S314 - our own file
+    assert reference is not None
+    assert objects_of(artifact)[reference.attrib["BlueprintIdentifier"]]["name"] == "DeviceTests"
