@@ -102,6 +102,9 @@ class Model(Section):
     `huggingface:`, a `.safetensors` with `head.weight` and `head.bias`: a classifier on its embeddings."""
     embeddings: str | None = None
     """Hugging Face folder whose token embeddings a family for texts starts from, cut to its width; none: random."""
+    replace_activations: dict[str, str] = {}
+    """Activation layers to replace before anything is learned, such as `hardswish: relu6`: what a target computes with
+    integers. Not of a `.pt2` program or a Hugging Face folder."""
 
 
 class SoftTargets(Section):

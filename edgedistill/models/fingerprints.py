@@ -34,6 +34,8 @@ def fingerprint(model: Model, recipe_folder: Path) -> str:
         "options": model.model_dump(mode="json")["options"],
         "weights": "" if weights is None else _file_hash(weights),
     }
+    if model.replace_activations:
+        parts["replace_activations"] = json.dumps(model.replace_activations, sort_keys=True)
     if model.embeddings is not None:
         parts["embeddings"] = folder_hash(origins.existing_folder(model.embeddings, recipe_folder))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -11,6 +11,7 @@ from torch import nn
 
 from edgedistill.errors import ModelError, nearest
 from edgedistill.models import origins
+from edgedistill.models.activations import replace_activations
 from edgedistill.models.hugging_face import teacher_from_folder, token_embeddings, token_numbers
 from edgedistill.models.pt2_file import program_from_pt2
 from edgedistill.models.residual import ResidualNet
@@ -97,6 +98,12 @@ def load_model(
         DependencyError: a `huggingface:` source without transformers.
     """
     folder = origins.folder(model, recipe_folder)
+    if model.replace_activations and (folder is not None or model.source.endswith(".pt2")):
+        raise ModelError(
+            f"model '{model.source}'",
+            found="`replace_activations`, but its layers are fixed",
+            wanted="a built-in family or a `python:` factory",
+        )
     if folder is not None:
         return teacher_from_folder(
             folder, padding=texts.padding if texts else 0, head=origins.weights(model, recipe_folder)
@@ -109,6 +116,8 @@ def load_model(
         module = _from_factory(model, recipe_folder)
     else:
         return ExportedModel(program_from_pt2(origins.program(model, recipe_folder)))
+    if model.replace_activations:
+        replace_activations(module, model.replace_activations)
     path = origins.weights(model, recipe_folder)
     if path is not None:
         load_state(module, state_from_file(path), thing=f"weights '{model.weights}'")
