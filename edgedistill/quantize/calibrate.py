@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -14,7 +15,7 @@ from edgedistill.quantize.fake import ActivationQuantizer, Mode
 from edgedistill.quantize.ties import avoid_ties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -24,6 +25,34 @@ if TYPE_CHECKING:
     from edgedistill.recipe import Calibration
 
 BATCH = 64
+
+
+class CalibrationSamples(Protocol):
+    """What ranges are taken from."""
+
+    @property
+    def settings(self) -> Calibration:
+        """How a range is chosen."""
+
+    def halves(self) -> tuple[Iterable[Tensor], Iterable[Tensor]]:
+        """Return two halves of the samples in batches, each (batch, ...)."""
+
+
+@dataclass(frozen=True)
+class GivenBatches:
+    """Batches that are at hand.
+
+    Args:
+        given: preprocessed samples, each (batch, ...); at least two.
+        settings: how a range is chosen.
+    """
+
+    given: Sequence[Tensor]
+    settings: Calibration
+
+    def halves(self) -> tuple[Iterable[Tensor], Iterable[Tensor]]:
+        """Return every other batch, and the rest."""
+        return self.given[::2], self.given[1::2]
 
 
 class CalibrationSet:
@@ -58,7 +87,7 @@ class CalibrationSet:
             yield torch.from_numpy(self.transfer_set.plain(indices[start : start + BATCH]).inputs)
 
 
-def calibrate(graph: fx.GraphModule, samples: CalibrationSet, *, max_drift: float | None = None) -> None:
+def calibrate(graph: fx.GraphModule, samples: CalibrationSamples, *, max_drift: float | None = None) -> None:
     """Set the range of every activation quantizer of an annotated graph.
 
     Args:
@@ -83,7 +112,7 @@ def calibrate(graph: fx.GraphModule, samples: CalibrationSet, *, max_drift: floa
 
 @torch.no_grad()
 def _observed(
-    graph: fx.GraphModule, quantizers: Mapping[str, ActivationQuantizer], batches: Iterator[Tensor]
+    graph: fx.GraphModule, quantizers: Mapping[str, ActivationQuantizer], batches: Iterable[Tensor]
 ) -> dict[str, Histogram]:
     _set_mode(list(quantizers.values()), Mode.OBSERVE)
     try:
