@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its ImageNet weights: post-training against fine-tuned INT8, in agreement with its float self.
+"""EfficientNet-Lite0 with its ImageNet weights: post-training and fine-tuned INT8, in agreement with its float self.
 
     python benchmarks/efficientnet_finetuned.py
 
@@ -14,13 +14,13 @@ import json
 import os
 import platform
 import time
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
 import zoo
-from PIL import Image
+from zoo.photographs import SIDE, crops
 
 from edgedistill.data.transfer_set import Samples
 from edgedistill.data.views import transfer_set
@@ -32,22 +32,12 @@ from edgedistill.recipe import Data, Quantize
 
 TRAINING = ("astronaut", "coffee", "ihc", "motorcycle_left", "rocket", "retina")
 EVALUATION = ("chelsea", "cell", "motorcycle_right", "hubble_deep_field")
-SIDE, TEMPERATURE = 224, 2.0
+TEMPERATURE = 2.0
 
 
-def crops(names: tuple[str, ...], count: int, *, seed: int) -> Samples:
+def samples(names: tuple[str, ...], count: int, *, seed: int) -> Samples:
     """Return crops of photographs as raw samples without labels that mean anything."""
-    folder = resources.files("skimage") / "data"
-    generator = np.random.default_rng(seed)
-    files = sorted((path for path in folder.iterdir() if path.name.rpartition(".")[0] in names), key=str)
-    images = [Image.open(str(path)).convert("RGB") for path in files]
-    raw = np.empty((count, SIDE, SIDE, 3), np.uint8)
-    for index in range(count):
-        image = images[index % len(images)]
-        side = int(min(image.size) * generator.uniform(0.3, 1.0))
-        left, top = (int(generator.integers(0, size - side + 1)) for size in image.size)
-        crop = image.crop((left, top, left + side, top + side))
-        raw[index] = np.asarray(crop.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    raw = crops(names, count, seed=seed, smallest=0.3)
     return Samples(raw, np.arange(count, dtype=np.int64) % 2, ("none", "none too"), f"crops {names} {count} {seed}")
 
 
@@ -72,8 +62,8 @@ def main() -> None:
             "views": {"count": 1},
         }
     )
-    train = transfer_set(crops(TRAINING, arguments.crops, seed=1), data.preprocessing, data.views, 0)
-    test = transfer_set(crops(EVALUATION, arguments.crops // 4, seed=2), data.preprocessing, data.views, 0)
+    train = transfer_set(samples(TRAINING, arguments.crops, seed=1), data.preprocessing, data.views, 0)
+    test = transfer_set(samples(EVALUATION, arguments.crops // 4, seed=2), data.preprocessing, data.views, 0)
     settings = Quantize.model_validate(
         {
             "calibration": {"samples": 128, "max_drift": 100},

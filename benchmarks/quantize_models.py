@@ -19,16 +19,16 @@ import platform
 import tarfile
 import tempfile
 import time
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
 import zoo
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
+from zoo.photographs import crops
 
 from edgedistill.errors import ModelError
 from edgedistill.evaluate.integer_share import integer_share
@@ -61,18 +61,9 @@ X86 = {"session.x64quantprecision": "1"}
 
 def photographs(count: int, *, seed: int) -> Tensor:
     """Return (count, 3, 224, 224): crops of photographs, normalised as ImageNet models want them."""
-    folder = resources.files("skimage") / "data"
-    generator = np.random.default_rng(seed)
-    files = [path for path in folder.iterdir() if path.name.rpartition(".")[0] in PHOTOGRAPHS]
-    images = [Image.open(str(path)).convert("RGB") for path in sorted(files, key=str)]
-    crops = []
-    for index in range(count):
-        image = images[index % len(images)]
-        side = int(min(image.size) * generator.uniform(0.5, 1.0))
-        left, top = (int(generator.integers(0, size - side + 1)) for size in image.size)
-        crop = image.crop((left, top, left + side, top + side)).resize((224, 224), Image.Resampling.BICUBIC)
-        crops.append(torch.from_numpy(np.asarray(crop, np.float32) / 255))
-    return ((torch.stack(crops) - MEAN) / DEVIATION).permute(0, 3, 1, 2).contiguous()
+    raw = crops(PHOTOGRAPHS, count, seed=seed, smallest=0.5)
+    images = torch.from_numpy(raw.astype(np.float32) / 255)
+    return ((images - MEAN) / DEVIATION).permute(0, 3, 1, 2).contiguous()
 
 
 def tweets(count: int, archive: Path, *, seed: int) -> Tensor:

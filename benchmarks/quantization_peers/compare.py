@@ -45,7 +45,6 @@ from edgedistill.quantize.convert import convert
 from edgedistill.quantize.program import load_program
 from edgedistill.quantize.spec import QuantSpec
 from edgedistill.recipe import Recipe
-from edgedistill.run.summary import summary_from_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,9 +66,8 @@ class Student:
     """A finished run's student and its data."""
 
     def __init__(self, run: Path, folder: Path) -> None:
-        summary = summary_from_file(run / "summary.json")
-        self.run, self.folder, self.name = run, folder, summary.name
-        self.recipe = Recipe.model_validate(summary.recipe)
+        self.recipe = Recipe.model_validate(json.loads((run / "summary.json").read_text("utf-8"))["recipe"])
+        self.run, self.folder, self.name = run, folder, self.recipe.name
         data = self.recipe.data
         arguments = {"preprocessing": data.preprocessing, "classes": data.classes, "recipe_folder": run}
         train, test = (load(data.source, split, **arguments) for split in ("train", "test"))  # type: ignore[arg-type] # as the steps do
