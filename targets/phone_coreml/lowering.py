@@ -74,13 +74,17 @@ def _dequantize(context: Any, node: Any) -> None:  # noqa: ANN401 - as above
 
 
 def _weight(codes: Any, scale: Any, zero_point: Any, axis: int, name: str) -> Any:  # noqa: ANN401 - as above
-    """Return the operation that holds a weight; the one since iOS 18 has a scale of the weight's rank and no offset."""
+    """Return the operation that holds a weight; the one since iOS 18 has a scale of the weight's rank.
+
+    Its offset is left out where it is 0; tables of embeddings are activations' codes, and have one.
+    """
     if CURRENT.get().deployment is Deployment.IOS17:
         return _builder().constexpr_affine_dequantize(
             quantized_data=codes, scale=scale, zero_point=zero_point, axis=np.int32(axis), name=name
         )
     shape = [-1 if index == axis and np.ndim(scale) else 1 for index in range(np.ndim(codes))]
-    return _builder().constexpr_blockwise_shift_scale(data=codes, scale=np.reshape(scale, shape), name=name)
+    offset = {"offset": np.reshape(zero_point, shape)} if np.any(zero_point) else {}
+    return _builder().constexpr_blockwise_shift_scale(data=codes, scale=np.reshape(scale, shape), name=name, **offset)
 
 
 def _arguments(context: Any, node: Any) -> list[Any]:  # noqa: ANN401 - as above

@@ -8,15 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small_models import images, program_of, residual
 from target_contract import TargetContract, package
+from torch import Tensor, nn
 
-from edgedistill.data.preprocessing import ArrayPreprocessing
+from edgedistill.data.preprocessing import ArrayPreprocessing, TextPreprocessing
 from edgedistill.errors import DataError, GateError
 from edgedistill.quantize.program import QuantizedProgram
 from edgedistill.quantize.spec import BiasType, QuantSpec, ScaleFormat
 from edgedistill.targets.base import Artifact, profile_named
 from edgedistill.targets.folder import model_bytes, open_artifact
+from edgedistill.targets.phone_coreml.convert import model_from_program
+from edgedistill.targets.phone_coreml.deployment import deployment_of
+from edgedistill.targets.phone_coreml.executors import InterpretedPackage
+from edgedistill.targets.phone_coreml.interpreter import Precision
+from edgedistill.targets.phone_coreml.package import write_package
+from edgedistill.targets.phone_coreml.read_back import quantized_tensors
 from edgedistill.targets.phone_coreml.saved import package_bytes, read_package
 from edgedistill.targets.registry import target_named
 
@@ -60,6 +68,34 @@ class TestSince18(TargetContract):
         model = read_package(artifact.folder / artifact.model)
         assert model.specification == 9
         assert "constexpr_blockwise_shift_scale" in {item.kind for item in model.operations}
+
+
+class Table(nn.Module):
+    """Looks tokens up, and averages what it finds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.last = nn.Embedding(50, 8), nn.Linear(8, 5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.last(self.table(tokens).mean(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("profile", ["iphone-15-pro", "iphone-15-pro-ios18"])
+def test_a_table_of_embeddings_keeps_its_zero_point(profile: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    target, tokens = target_named("phone-coreml"), torch.randint(0, 50, (16, 6), dtype=torch.int32)
+    device = profile_named(target, profile)
+    program = program_of(Table().eval(), tokens, target.quant_spec(device))
+    text = dataclasses.replace(package(), preprocessing=TextPreprocessing(tokenizer="none", max_length=6))
+    model = model_from_program(program, deployment=deployment_of(device), package=text)
+    write_package(model, tmp_path / "m.mlpackage", metadata={})
+    read, stored = quantized_tensors(read_package(tmp_path / "m.mlpackage")), program.tensors()
+    assert any(item.codes is not None and item.codes.dtype == torch.uint8 for item in stored.values())
+    for name, tensor in stored.items():
+        np.testing.assert_array_equal(read[name].zero_point, tensor.zero_point.numpy(), strict=True)
+    found = InterpretedPackage(tmp_path / "m.mlpackage", Precision.FP32).run(tokens.numpy())
+    np.testing.assert_allclose(found, program.run(tokens.numpy()), atol=1e-5)
 
 
 def test_another_process_writes_the_same_bytes(artifact: Artifact, tmp_path: Path) -> None:
