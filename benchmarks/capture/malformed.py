@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 KEY = "sk-malformed-canary-0123456789"
 TIMEOUT_S = 20.0
-WAIT_S = 0.5
+WAIT_S = 3.0
 FEW, MOST = 0.15, 0.5
 ROUND = 100
 """Requests of one seed: after that, hypothesis mostly varies what it had."""

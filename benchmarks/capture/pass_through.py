@@ -5,7 +5,8 @@ Usage: python benchmarks/capture/pass_through.py [--streams 1 16 64] [--seconds 
 Three processes: a teacher that streams 20 tokens, 25 ms apart, the first after 50 ms; the server, which stores every
 answer; and this one, which asks both in turns (teacher, server, server, teacher ...), so that a drift of the machine
 meets both. Every stream's time to its first token and to its end is kept; what is shown is the difference of the
-medians and of the 99th percentiles. All three share this machine's cores.
+medians and of the 99th percentiles. All three share this machine's cores, with whatever else runs on it: the load
+before is part of the result, and so is the server's CPU time per stream, which other work does not change.
 """
 
 from __future__ import annotations
@@ -50,12 +51,24 @@ class Times(NamedTuple):
     whole: float
 
 
+class Server(NamedTuple):
+    """A server that runs."""
+
+    address: str
+    pid: int
+
+    def cpu_s(self) -> float:
+        """Return the CPU time that it took so far, s."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def started(*command: str) -> Iterator[str]:
-    """Start a server; give the address that it prints first."""
+def started(*command: str) -> Iterator[Server]:
+    """Start a server; it prints its address first."""
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
-        yield (process.stdout.readline() if process.stdout else "").split()[0]
+        yield Server((process.stdout.readline() if process.stdout else "").split()[0], process.pid)
     finally:
         process.terminate()
         process.communicate(timeout=60)
@@ -142,17 +155,20 @@ def main() -> None:
         serve = ("-m", "edgedistill", "capture", "serve")
         with (
             started(str(Path(__file__).parent / "streaming_teacher.py")) as teacher,
-            started(*serve, teacher, "--port", "0", "--store", str(store)) as server,
+            started(*serve, teacher.address, "--port", "0", "--store", str(store)) as server,
         ):
             for count in args.streams:
-                times: dict[str, list[Times]] = {teacher: [], server: []}
+                times: dict[Server, list[Times]] = {teacher: [], server: []}
+                before_s = server.cpu_s()
                 for round_ in range(args.rounds):
-                    for address in (teacher, server) if round_ % 2 == 0 else (server, teacher):
-                        times[address] += asyncio.run(callers(address, count, args.seconds))
+                    for asked in (teacher, server) if round_ % 2 == 0 else (server, teacher):
+                        times[asked] += asyncio.run(callers(asked.address, count, args.seconds))
+                streams = len(times[server]) + args.rounds * count  # those that opened the connections too
                 at[str(count)] = {
                     "teacher": percentiles(times[teacher]),
                     "server": percentiles(times[server]),
                     "added": added(times[teacher], times[server]),
+                    "server_cpu_ms_per_stream": 1e3 * (server.cpu_s() - before_s) / streams,
                 }
                 print(count, json.dumps(at[str(count)], indent=1), flush=True)
         with open_store(store) as opened:
