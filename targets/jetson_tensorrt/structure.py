@@ -28,7 +28,9 @@ PACKAGE = "tensorrt_rtx"
 CAPABILITY = "SM86"  # Ampere, as Orin's GPU (8.7), which TensorRT-RTX does not build for
 WORKER = Path(__file__).with_name("structure_worker.py")
 TIMEOUT_S = 1200.0
-GENERATED = "kgen"  # a kernel of element-wise operators; every other kind multiplies and accumulates
+GENERATED = "kgen"  # a kernel of element-wise operators or a whole attention; every other kind multiplies
+INT8, INT8_ATTENTION = "int8", "int8-attention"
+QUERY_KEY_VALUE = 3
 SHOWN = 3
 
 
@@ -41,7 +43,8 @@ class Layer:
         operator: "Conv", "Gemm", ...
         multiply_accumulates: of one run.
         expected_int8: whether both its operands are dequantized codes.
-        data_type: "int8", "half", "float" ... of the kernel's input; "" where no kernel names the node.
+        data_type: "int8", "half", "float" ... of the kernel's operands; "int8-attention" for one kernel of two products
+            and what is between them, that reads query, key and value as int8; "" where no kernel names the node.
     """
 
     node: str
@@ -52,8 +55,8 @@ class Layer:
 
     @property
     def is_int8(self) -> bool:
-        """Whether it was built in INT8."""
-        return self.data_type == "int8"
+        """Whether its operands are read as INT8."""
+        return self.data_type in (INT8, INT8_ATTENTION)
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ def inspection_of(path: Path) -> Inspection:
             "int8_share_of_multiply_accumulates": structure.int8_share,
             "layers": len(structure.layers),
             "int8_layers": sum(layer.is_int8 for layer in structure.layers),
+            "attention_layers": [layer.node for layer in structure.layers if layer.data_type == INT8_ATTENTION],
             "float_layers": [layer.node for layer in structure.layers if not layer.is_int8],
             "errors": list(structure.errors),
         },
@@ -188,27 +192,31 @@ def _layers(model: onnx.ModelProto, kernels: Sequence[Mapping[str, Any]]) -> tup
             operator=node.op_type,
             multiply_accumulates=counts[node.output[0]],
             expected_int8=all(network.dequantized(name) for name in node.input[:2]),
-            data_type=_data_type(node.output[0], kernels),
+            data_type=_data_type(node.output[0], kernels, frozenset(counts)),
         )
         for node in network.weighted
     )
 
 
-def _data_type(node: str, kernels: Sequence[Mapping[str, Any]]) -> str:
+def _data_type(node: str, kernels: Sequence[Mapping[str, Any]], products: frozenset[str]) -> str:
     """Return the type of the kernel that multiplies for a node: INT8 only where both its operands are."""
     naming = [kernel for kernel in kernels if node in kernel["nodes"]]
     multiplying = [kernel for kernel in naming if kernel["kind"] != GENERATED] or naming
-    types = {_kernel_type(kernel) for kernel in multiplying}
-    return "int8" if types == {"int8"} else min(types - {"int8"}, default="")
+    types = {_kernel_type(kernel, products) for kernel in multiplying}
+    return min(types - {INT8}, default=INT8 if types else "")
 
 
-def _kernel_type(kernel: Mapping[str, Any]) -> str:
+def _kernel_type(kernel: Mapping[str, Any], products: frozenset[str]) -> str:
     """Return "int8" where the first operand and a second one are, else the type of the first that is not.
 
-    The second is a constant (a weight) or another input (two activations); what else a kernel reads is fused to it.
+    The second is a constant (a weight) or another input (two activations); what else a kernel reads is fused to it. A
+    generated kernel that names two products is an attention: it reads query, key and value, perhaps a mask. That the
+    three are int8 is all that the builder says of it.
     """
     operands = [str(item).lower() for item in (*kernel["inputs"], *kernel["constants"])]
-    multiplies = kernel["kind"] != GENERATED
-    if multiplies and operands[:1] == ["int8"] and "int8" in operands[1:]:
-        return "int8"
-    return next((item for item in operands if item != "int8"), "unknown")
+    if kernel["kind"] != GENERATED:
+        if operands[:1] == [INT8] and INT8 in operands[1:]:
+            return INT8
+    elif len(products & set(kernel["nodes"])) > 1 and operands.count(INT8) == QUERY_KEY_VALUE:
+        return INT8_ATTENTION
+    return next((item for item in operands if item != INT8), "unknown")
