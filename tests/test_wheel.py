@@ -17,8 +17,10 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
 FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
 
 # Imports every module below a folder and checks that each comes from there, not from an editable install.
+# What runs only with an extra's vendor package may miss that package, and nothing else.
 IMPORT_ALL = """
 import importlib, pathlib, sys
+EXTRAS = {"edgedistill.targets.jetson_tensorrt.structure_worker": "tensorrt_rtx"}
 root = pathlib.Path(sys.argv[1])
 sys.path.insert(0, str(root))
 count = 0
@@ -26,7 +28,12 @@ for path in sorted(root.glob("edgedistill/**/*.py")):
     name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
     if path.name == "__main__.py":  # it is the program, and would start it
         continue
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        assert error.name == EXTRAS.get(name), (name, error)
+        count += 1
+        continue
     assert pathlib.Path(module.__file__) == path, (module.__file__, path)
     count += 1
 print(count)

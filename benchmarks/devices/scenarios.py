@@ -252,12 +252,20 @@ def client_killed(lab: Lab) -> Seen:
 
 
 def adb_server_killed(lab: Lab) -> Seen:
-    """Kill adb's server on this workstation while a job runs."""
+    """Kill adb's server on this workstation while a job runs, again and again for two seconds.
+
+    Once is not enough to be noticed: the next command starts it anew, perhaps between two looks at the job.
+    """
     board = lab.start("a53-adb", BoardChoice("cortex-a53", Link.ADB))
     device = device_of(board)
 
-    moment = Moment(lambda: run_tool(str(board.adb), "kill-server"))
-    return seen(lambda: slow_job(lab, device, seconds=5, name="adb", moment=moment))
+    def interfere() -> None:
+        mended = time.monotonic() + 2.0
+        while time.monotonic() < mended:
+            run_tool(str(board.adb), "kill-server")
+            time.sleep(0.05)
+
+    return seen(lambda: slow_job(lab, device, seconds=5, name="adb", moment=Moment(interfere)))
 
 
 def reboot(lab: Lab) -> Seen:
