@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 
     from edgedistill.quantize.program import QuantizedProgram
 
+    Pass = Callable[[ModelProto], bool]
+
 OPSET = 18
 INPUT, OUTPUT = "input", "logits"
-PASSES: Sequence[Callable[[ModelProto], bool]] = (
+PASSES: Sequence[Pass] = (
     restore_global_average_pool,
     unshare_initializers,
     spell_out_shared_scales,
@@ -49,13 +51,20 @@ PASSES: Sequence[Callable[[ModelProto], bool]] = (
 )
 
 
-def onnx_from_program(program: QuantizedProgram, path: Path) -> None:
+def onnx_from_program(program: QuantizedProgram, path: Path, *, passes: Sequence[Pass] = ()) -> None:
     """Write a program as one self-contained ONNX file, opset 18, batch dynamic, input `input`, output `logits`.
 
     Every QuantizeLinear and DequantizeLinear has the name of the program's tensor as the name of its output.
+
+    Args:
+        program: what is written.
+        path: the file.
+        passes: of the target's runtime, before those that every file has.
     """
     model = _exported(program.exported, custom=_translations())
     restore_merged_dequantizers(model, program.tensors())
+    for step in passes:
+        step(model)
     _save(model, path)
 
 

@@ -104,7 +104,7 @@ def _refuse_recurrence(graph: fx.GraphModule) -> None:
             f"layer '{layer_of(node)}'",
             found=f"{REFUSED[node.target]}: no runtime of our targets computes it with integers",  # type: ignore[index] # the filter looked
             wanted="layers without recurrence",
-            fix="use temporal convolutions (examples: a TCN), or attention, in the student",
+            fix="use temporal convolutions or attention in the student",
         )
 
 

@@ -13,6 +13,7 @@ from edgedistill.data.tokenizers import ASSET
 from edgedistill.data.tokens import tokenizer_from_text
 from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
+from edgedistill.export.passes.float_products import keep_products_in_float
 from edgedistill.quantize.program import Arithmetic
 from edgedistill.targets.arm_onnxruntime.android import AndroidModule
 from edgedistill.targets.arm_onnxruntime.target import MODEL, OPTIONS_BY_MACHINE, README
@@ -35,7 +36,7 @@ def write_artifact(
 ) -> Artifact:
     """Write every file of the artifact; the same program and package give the same bytes."""
     into.mkdir(parents=True)
-    onnx_from_program(program, into / MODEL)
+    onnx_from_program(program, into / MODEL, passes=(keep_products_in_float,))
     preprocessing = package.preprocessing.model_dump(mode="json")
     for name, content in package.assets.items():
         (into / name).write_bytes(content)

@@ -121,7 +121,8 @@ def test_a_verb_of_one_stage_keeps_what_later_stages_found(finished: Path, cache
 
 def test_a_gate_that_fails_is_named_and_everything_is_left(finished: Path, cache: Path) -> None:
     recipe = finished / "recipe.yaml"
-    overrides = [f"cache.folder={cache}", "quantize.max_accuracy_drop=0.0", "quantize.max_float_layers=0"]
+    limits = ["quantize.max_accuracy_drop=0.0", "quantize.max_float_layers=0", "verify.min_within_steps=1.0"]
+    overrides = [f"cache.folder={cache}", *limits]
     calm = plan(recipe, overrides=overrides, folder=finished / "run")
     summary = summary_from_file(finished / "run" / FILE)
     student = next(rung.value for rung in summary.ladder if rung.stage == "student")
