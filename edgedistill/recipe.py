@@ -82,6 +82,9 @@ class Data(Section):
     """Which completions of a `capture:` source are meant."""
     classes: tuple[str, ...] = ()
     """Class names in label order; empty takes the source's own."""
+    labelled: Share = 1.0
+    """Share of the training samples whose class the student may see, the same of each class; the teacher answers for
+    all. The student that learns alone (`distill.baseline`) has the labelled ones only, for as many steps."""
     preprocessing: Annotated[ImagePreprocessing | ArrayPreprocessing | TextPreprocessing, Field(discriminator="kind")]
     """From raw sample to model input; it travels with the artifact and runs on the device."""
     views: Views = Views()

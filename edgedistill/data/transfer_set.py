@@ -26,7 +26,7 @@ class Samples:
 
     Args:
         raw: (n, *raw_shape); uint8 pixels (height, width, channels), float32 arrays, or texts (n,).
-        labels: (n,), int64, 0 to len(classes) - 1, or UNKNOWN (texts only).
+        labels: (n,), int64, 0 to len(classes) - 1, or UNKNOWN.
         classes: class names in label order.
         fingerprint: sha256 over everything the samples were read from.
         answers: (n, classes), float32: what a teacher answered when these samples were recorded, as log

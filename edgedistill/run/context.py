@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from edgedistill.cache import cache_folder
+from edgedistill.data.few_labels import labelled_alone, with_few_labels
 from edgedistill.data.tokenizers import tokenizer_of
 from edgedistill.data.views import transfer_set
 from edgedistill.distill.schedule import seed_of, views_used
@@ -63,8 +64,11 @@ class Context:
 
     @cached_property
     def train(self) -> Samples:
-        """The samples to learn from."""
-        return self._samples("train")
+        """The samples to learn from, with the labels that the student may see."""
+        samples, share = self._samples("train"), self.recipe.data.labelled
+        if share == 1:
+            return samples
+        return with_few_labels(samples, share=share, seed=seed_of(self.recipe.seed, "labelled"))
 
     @cached_property
     def test(self) -> Samples:
@@ -74,8 +78,17 @@ class Context:
     @cached_property
     def transfer_set(self) -> TransferSet:
         """The samples to learn from, in their views."""
-        data = self.recipe.data
-        return transfer_set(self.train, data.preprocessing, data.views, self.recipe.seed, tokenizer=self.tokenizer)
+        return self._in_views(self.train)
+
+    @cached_property
+    def labelled_set(self) -> TransferSet:
+        """What a student that learns alone is shown: samples with a label, in their views.
+
+        Raises:
+            DataError: no sample has a label.
+        """
+        labelled = labelled_alone(self.train)
+        return self.transfer_set if labelled is self.train else self._in_views(labelled)
 
     @cached_property
     def evaluation_set(self) -> TransferSet:
@@ -183,6 +196,10 @@ class Context:
         rows = max(1, CHUNK_BYTES // (4 * int(np.prod(seen.preprocessing.input_shape))))
         for start in range(0, count, rows):
             yield seen.plain(np.arange(start, min(start + rows, count))).inputs
+
+    def _in_views(self, samples: Samples) -> TransferSet:
+        data = self.recipe.data
+        return transfer_set(samples, data.preprocessing, data.views, self.recipe.seed, tokenizer=self.tokenizer)
 
     def _samples(self, split: Literal["train", "test"]) -> Samples:
         return load(self.recipe, self.recipe_folder, split, progress=self.progress)

@@ -74,13 +74,13 @@ class Keys:
     def distill(self) -> str:
         """Key of the student."""
         settings = self.recipe.distill.model_dump(mode="json", exclude={"baseline"})
-        return self._key("distill", teach=self.teach, student=self._student, settings=settings)
+        return self._key("distill", teach=self.teach, student=self._student, settings=settings, **self._labelled)
 
     @cached_property
     def baseline(self) -> str:
         """Key of the student that learns alone."""
         settings = self.recipe.distill.model_dump(mode="json", exclude=TRAINING_ONLY)
-        return self._key("baseline", data=self._data, student=self._student, settings=settings)
+        return self._key("baseline", data=self._data, student=self._student, settings=settings, **self._labelled)
 
     def quantize(self, spec: QuantSpec) -> str:
         """Key of the program for one spec."""
@@ -147,6 +147,12 @@ class Keys:
         if data.preprocessing.kind == "text":
             found["tokenizer"] = tokenizers.fingerprint(data.preprocessing, self.recipe_folder)
         return found
+
+    @property
+    def _labelled(self) -> dict[str, object]:
+        """The labels that a student sees; nothing where it sees all, so that earlier keys stay."""
+        share = self.recipe.data.labelled
+        return {} if share == 1 else {"labelled": share}
 
     @cached_property
     def _teacher(self) -> str:

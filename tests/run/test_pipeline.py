@@ -13,8 +13,11 @@ import pytest
 from recipes import quick_document, write_recipe
 
 from edgedistill.errors import GateError
+from edgedistill.data.transfer_set import UNKNOWN
 from edgedistill.evaluate.executor import Execution
 from edgedistill.run.pipeline import Stage, execute, plan
+from edgedistill.run.context import Context
+from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.summary import FILE, Summary, summary_from_file
 
 
@@ -83,6 +86,7 @@ def test_a_second_run_finds_everything_done(finished: Path, cache: Path) -> None
     [
         ("seed=1", "teach"),
         ("distill.learning_rate=0.05", "distill"),
+        ("data.labelled=0.5", "distill"),
         ("quantize.finetune.learning_rate=0.001", "quantize"),
         ("name=other", "build"),
         ("verify.samples=100", "verify"),
@@ -164,3 +168,22 @@ def test_a_run_killed_in_several_stages_ends_with_the_same_artifact(finished: Pa
     assert run_in_child(recipe, folder, cache).wait() == 0
     assert hashes(summary_from_file(folder / FILE)) == hashes(summary_from_file(finished / "run" / FILE))
     assert json.loads((folder / FILE).read_text("utf-8"))["stages"][-1]["state"] == "done"
+
+
+def test_a_student_alone_learns_from_the_labelled_samples_only(
+    finished: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    def seen(context: Context, *_: object) -> Outcome:
+        shown.append((context.labelled_set.samples, context.transfer_set.samples))
+        return Outcome({"rungs": []}, [])
+
+    monkeypatch.setattr("edgedistill.run.steps.student.baseline", seen)
+    overrides = [f"cache.folder={cache}", "distill.baseline=true", "data.labelled=0.1"]
+    execute(plan(finished / "recipe.yaml", overrides=overrides, until=Stage.DISTILL, folder=tmp_path / "run"))
+    ((alone, whole),) = shown
+    assert len(alone) == len(whole)
+    assert (alone.labels != UNKNOWN).all()
+    assert (whole.labels != UNKNOWN).mean() == pytest.approx(0.1, abs=0.01)
+    assert len({image.tobytes() for image in alone.raw}) <= (whole.labels != UNKNOWN).sum()

@@ -42,11 +42,11 @@ def distill(context: Context) -> Outcome:
 
 
 def baseline(context: Context) -> Outcome:
-    """Train the same student alone, on the labels, for the same epochs."""
+    """Train the same student alone, on the labels that there are, for as many steps."""
     student = context.new_student()
     history = train_alone(
         student,
-        context.transfer_set,
+        context.labelled_set,
         settings=context.recipe.distill,
         seed=context.recipe.seed,
         key=context.keys.baseline,
