@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from recipes import quick_document, write_recipe
 
-from edgedistill.errors import GateError
 from edgedistill.data.transfer_set import UNKNOWN
+from edgedistill.errors import GateError
 from edgedistill.evaluate.executor import Execution
-from edgedistill.run.pipeline import Stage, execute, plan
 from edgedistill.run.context import Context
+from edgedistill.run.pipeline import Stage, execute, plan
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.summary import FILE, Summary, summary_from_file
 
