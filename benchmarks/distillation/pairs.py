@@ -82,9 +82,7 @@ class Pair:
     def in_views(self, samples: Samples) -> TransferSet:
         """Return samples in the recipe's views."""
         data = self.recipe.data
-        return transfer_set(
-            samples, data.preprocessing, data.views, self.recipe.seed, tokenizer=self.context.tokenizer
-        )
+        return transfer_set(samples, data.preprocessing, data.views, self.recipe.seed, tokenizer=self.context.tokenizer)
 
     def alone(self, samples: Samples, seed: int) -> float:
         """Return the score of a student that learns from the labels alone."""
