@@ -329,13 +329,25 @@ class Bench(Section):
     """Devices to verify and measure on: addresses (`ssh://USER@HOST`, `adb:SERIAL`), or names of devices.toml."""
 
 
+class StoredFeatures(StrEnum):
+    """Type in which the teacher's features are kept."""
+
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
 class Cache(Section):
-    """Where the teacher's outputs are kept."""
+    """Where and how the teacher's outputs are kept."""
 
     folder: str | None = None
     """Folder; none means `$EDGEDISTILL_CACHE` or `~/.cache/edgedistill`."""
     max_gb: float = Field(default=50.0, gt=0)
     """Largest size of one transfer set's teacher outputs."""
+    top_k: int | None = Field(default=None, ge=0, le=65_536)
+    """How many of a sample's largest logits are kept; the other classes share what is left of the probability, at the
+    temperature of `distill.soft_targets`. 0 keeps all; none keeps all below 1,000 classes, and 128 from there on."""
+    features: StoredFeatures = StoredFeatures.FLOAT16
+    """Type of the features that hints learn from: `float16`, or `int8`, half as large, with a scale per channel."""
 
 
 class Task(StrEnum):

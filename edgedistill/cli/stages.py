@@ -1,6 +1,7 @@
 """What `run` and the verbs of one stage have in common: plan, do what is not up to date, show the result."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,17 +73,25 @@ def _show_again(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
 
 
 def _show_plan(planned: "Plan", *, as_json: bool) -> None:
+    from edgedistill.run import forecast
+
+    outputs = forecast.forecast(planned)
     if as_json:
         stages = [
             {"name": stage.name, "key": stage.key, "state": stage.state, "note": stage.note} for stage in planned.stages
         ]
-        document({"name": planned.recipe.name, "folder": str(planned.folder), "stages": stages})
+        sizes = {} if outputs is None else {"teacher_outputs": asdict(outputs)}
+        document({"name": planned.recipe.name, "folder": str(planned.folder), "stages": stages, **sizes})
         return
     say(f"{planned.recipe.name} in {planned.folder}")
     table(("stage", "state", "note"), [(stage.name, stage.state, stage.note) for stage in planned.stages])
+    if outputs is not None:
+        say(f"teacher outputs: {outputs.text}")
 
 
 def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
+    from edgedistill.report.wording import outputs_text
+
     if as_json:
         document(summary.model_dump(mode="json"))
         return
@@ -99,6 +108,8 @@ def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
     for curve in summary.abstention:
         points = "; ".join(f"{point.answered:.0%} {point.accuracy:.2%}" for point in curve.points[::3])
         say(f"{curve.stage} ({curve.execution}): {curve.metric} by share answered: {points}")
+    for outputs in summary.teacher_outputs:
+        say(f"teacher outputs: {outputs_text(outputs)}")
     for note in summary.notes:
         say(f"note: {note}")
     say(f"results: {planned.folder}")

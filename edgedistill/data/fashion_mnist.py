@@ -125,6 +125,11 @@ def arrays(split: Split, *, folder: Path) -> tuple[NDArray[np.uint8], NDArray[np
     return _values(folder / images.name, images), _values(folder / labels.name, labels)
 
 
+def is_here() -> bool:
+    """Say whether the four files are on this machine."""
+    return any(_complete(folder) for folder in (cache_folder() / NAME, SYSTEM_FOLDER))
+
+
 def located() -> Path:
     """Return the folder of the four files; fetches them into the cache where this machine has none.
 

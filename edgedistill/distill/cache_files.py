@@ -2,8 +2,8 @@
 
 FOLDER/KEY/index.jsonl                    one line per shard, only ever appended to
 FOLDER/KEY/view-0003/rows-00002048.safetensors
-                                          rows 2048 to 3071 of view 3, float16: "logits" (rows, classes) and
-                                          "features/LAYER" (rows, ...) of each layer
+                                          rows 2048 to 3071 of view 3: "logits" (rows, classes), float16, or "top/..."
+                                          of the largest; "features/LAYER" (rows, ...), float16 or int8, of each layer
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgedistill.distill.durable import append_durably
+from edgedistill.recipe import StoredFeatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,8 +30,15 @@ INDEX = "index.jsonl"
 LOGITS = "logits"
 FEATURES = "features/"
 
+TOP_VALUES, TOP_CLASSES, TOP_REST = "top/values", "top/classes", "top/rest"
+SCALES = "scales/"
+
+MANY_CLASSES = 1000  # from here on, only the largest logits are kept, unless the recipe says otherwise
+LARGEST_KEPT = 128
 VALUE_BYTES = 2  # float16
-HEADER_BYTES = 256  # about, for each tensor of a shard
+SCALE_BYTES = 4  # float32
+SHORT_CLASSES = 2**15  # up to here a class number is an int16, beyond an int32
+HEADER_BYTES = 100  # about, for each tensor of a shard
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +54,53 @@ class OutputShapes:
 
     classes: int
     features: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How a teacher's outputs are kept.
+
+    Args:
+        top_k: how many of a row's largest logits are kept, with the mass of the others; 0 keeps all.
+        temperature: at which that mass is right; of no matter where all logits are kept.
+        features: type of the features.
+    """
+
+    top_k: int = 0
+    temperature: float = 1.0
+    features: StoredFeatures = StoredFeatures.FLOAT16
+
+    def key_parts(self, layers: Iterable[str]) -> list[object]:
+        """Return what tells these outputs from others of the same teacher: nothing where all is kept in float16."""
+        top = ["top", self.top_k, self.temperature] if self.top_k else []
+        return [*top, str(self.features)] if self.features is StoredFeatures.INT8 and set(layers) else top
+
+
+ALL_HALF = Storage()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes on disk, headers left out.
+
+    Args:
+        logits: of all rows.
+        features: of all rows, by layer path.
+    """
+
+    logits: int
+    features: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.logits + sum(self.features.values())
+
+    @property
+    def text(self) -> str:
+        """Them in words: "logits 4.8 MB, 'stages.1' 1.2 GB"."""
+        layers = (f"'{layer}' {bytes_text(size)}" for layer, size in self.features.items())
+        return ", ".join((f"logits {bytes_text(self.logits)}", *layers))
 
 
 @dataclass(frozen=True, order=True)
@@ -66,10 +123,31 @@ class Shard:
         return f"view-{self.view:04}/rows-{self.start:08}.safetensors"
 
 
-def soft_targets_key(*, teacher_fingerprint: str, transfer_fingerprint: str, layers: Iterable[str] = ()) -> str:
+def kept_logits(wanted: int | None, *, classes: int) -> int:
+    """Return how many logits of a row to keep; 0 means all, as wherever the largest alone would take as much space.
+
+    Args:
+        wanted: 0 for all, a number of the largest, or None: all below 1,000 classes, else the 128 largest.
+        classes: of the teacher.
+    """
+    largest = (LARGEST_KEPT if classes >= MANY_CLASSES else 0) if wanted is None else wanted
+    full = Storage()
+    return largest if _logit_bytes(classes, Storage(largest)) < _logit_bytes(classes, full) else 0
+
+
+def soft_targets_key(
+    *,
+    teacher_fingerprint: str,
+    transfer_fingerprint: str,
+    layers: Iterable[str] = (),
+    storage: Storage = ALL_HALF,
+) -> str:
     """Return the name of the folder that holds a teacher's outputs: sha256 of all that determines them."""
-    content = [FORMAT, teacher_fingerprint, transfer_fingerprint, *sorted(set(layers))]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    kept = sorted(set(layers))
+    content = [FORMAT, teacher_fingerprint, transfer_fingerprint, *kept]
+    parts = storage.key_parts(kept)
+    document = [content, parts] if parts else content
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def shards_of(*, samples: int, views: int) -> list[Shard]:
@@ -81,16 +159,57 @@ def shards_of(*, samples: int, views: int) -> list[Shard]:
     ]
 
 
-def predicted_bytes(shapes: OutputShapes, *, samples: int, views: int) -> int:
+def predicted_sizes(shapes: OutputShapes, *, rows: int, storage: Storage = ALL_HALF) -> Sizes:
+    """Return what some rows of a teacher's outputs take on disk."""
+    return Sizes(
+        rows * _logit_bytes(shapes.classes, storage),
+        {layer: rows * _feature_bytes(shape, storage) for layer, shape in shapes.features.items()},
+    )
+
+
+def predicted_bytes(shapes: OutputShapes, *, samples: int, views: int, storage: Storage = ALL_HALF) -> int:
     """Return the size of the cache on disk, in bytes, within 1 % or 1 kB per shard."""
-    shards = shards_of(samples=samples, views=views)
-    return sum(shard_bytes(shapes, shard) for shard in shards)
+    return sum(shard_bytes(shapes, shard, storage) for shard in shards_of(samples=samples, views=views))
 
 
-def shard_bytes(shapes: OutputShapes, shard: Shard) -> int:
+def shard_bytes(shapes: OutputShapes, shard: Shard, storage: Storage = ALL_HALF) -> int:
     """Return the size of one shard on disk, in bytes; the header is estimated."""
-    values = shapes.classes + sum(_product(shape) for shape in shapes.features.values())
-    return shard.rows * values * VALUE_BYTES + HEADER_BYTES * (1 + len(shapes.features))
+    tensors = (3 if storage.top_k else 1) + len(shapes.features) * (1 + (storage.features is StoredFeatures.INT8))
+    return predicted_sizes(shapes, rows=shard.rows, storage=storage).total + HEADER_BYTES * tensors
+
+
+def scale_groups(shape: tuple[int, ...]) -> int:
+    """Return how many scales one sample's int8 features have: one per channel of a map, per token, or per vector."""
+    return shape[0] if len(shape) > 1 else 1
+
+
+def _logit_bytes(classes: int, storage: Storage) -> int:
+    """Return the bytes of one row's logits."""
+    if not storage.top_k:
+        return classes * VALUE_BYTES
+    return storage.top_k * (VALUE_BYTES + (2 if classes <= SHORT_CLASSES else 4)) + VALUE_BYTES
+
+
+def _feature_bytes(shape: tuple[int, ...], storage: Storage) -> int:
+    """Return the bytes of one row's features of one layer."""
+    if storage.features is StoredFeatures.FLOAT16:
+        return math.prod(shape) * VALUE_BYTES
+    return math.prod(shape) + scale_groups(shape) * SCALE_BYTES
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free bytes of the disk that holds a folder, which need not be there yet."""
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(existing).free
+
+
+def bytes_text(size: float) -> str:
+    """Return a size in decimal units: "4.8 MB"."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:  # noqa: PLR2004 - decimal units
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
 
 
 def listed_shards(home: Path) -> dict[Shard, str]:
@@ -98,14 +217,23 @@ def listed_shards(home: Path) -> dict[Shard, str]:
 
     A line that a crash has torn is left out: its shard will be made again.
     """
-    try:
-        lines = (home / INDEX).read_bytes().splitlines()
-    except FileNotFoundError:
-        return {}
-    entries = [_entry(line) for line in lines if line]
+    entries = [_entry(line) for line in _index_lines(home)]
     if None in entries:
         logger.warning("teacher cache '%s': a torn line in the index; its shard is made again", home.name)
     return dict(entry for entry in entries if entry is not None)
+
+
+def listed_errors(home: Path, wanted: Iterable[Shard]) -> dict[str, float]:
+    """Return the largest error that storing made in any of some shards, by what was stored.
+
+    As `stored_rows.errors_of` has it; empty where nothing was lost but float16's last bits.
+    """
+    chosen, largest = set(wanted), dict[str, float]()
+    found = {entry[0]: _errors(line) for line in _index_lines(home) if (entry := _entry(line)) and entry[0] in chosen}
+    for errors in found.values():
+        for name, error in errors.items():
+            largest[name] = max(error, largest.get(name, 0.0))
+    return largest
 
 
 def valid_shards(home: Path, wanted: Iterable[Shard]) -> set[Shard]:
@@ -114,14 +242,23 @@ def valid_shards(home: Path, wanted: Iterable[Shard]) -> set[Shard]:
     return {shard for shard in wanted if shard in listed and _is_valid(home / shard.name, listed[shard])}
 
 
-def list_shard(home: Path, shard: Shard, *, sha256: str) -> None:
-    """Append a shard that has been written to the index.
+def list_shard(home: Path, shard: Shard, *, sha256: str, errors: Mapping[str, float] | None = None) -> None:
+    """Append a shard that has been written to the index, with the errors that storing made in it.
 
     Raises:
         ResourceError: the disk is full.
     """
-    entry = {"view": shard.view, "start": shard.start, "rows": shard.rows, "sha256": sha256}
+    entry: dict[str, object] = {"view": shard.view, "start": shard.start, "rows": shard.rows, "sha256": sha256}
+    if errors:
+        entry["errors"] = dict(errors)
     append_durably(home / INDEX, json.dumps(entry).encode())
+
+
+def _index_lines(home: Path) -> list[bytes]:
+    try:
+        return [line for line in (home / INDEX).read_bytes().splitlines() if line]
+    except FileNotFoundError:
+        return []
 
 
 def _is_valid(path: Path, sha256: str) -> bool:
@@ -151,8 +288,9 @@ def _entry(line: bytes) -> tuple[Shard, str] | None:
     return (shard, sha256) if re.fullmatch("[0-9a-f]{64}", sha256) else None
 
 
-def _product(shape: tuple[int, ...]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product
+def _errors(line: bytes) -> dict[str, float]:
+    """Return the errors in one whole line of the index; what is no number there is left out."""
+    errors = json.loads(line).get("errors", {})
+    if not isinstance(errors, dict):
+        return {}
+    return {str(name): float(error) for name, error in errors.items() if isinstance(error, int | float)}

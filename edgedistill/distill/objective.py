@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgedistill.data.transfer_set import Batch
-    from edgedistill.distill.teacher_cache import SoftTargets, TeacherOutputs
+    from edgedistill.distill.stored_rows import TeacherOutputs
+    from edgedistill.distill.teacher_cache import SoftTargets
     from edgedistill.recipe import Distill, Hint
 
     Indices = NDArray[np.int64]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 import time
+from collections import OrderedDict
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +17,22 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from edgedistill.distill import cache_files
-from edgedistill.distill.cache_files import FEATURES, LOGITS, ROWS_PER_SHARD, OutputShapes, Shard
+from edgedistill.distill.cache_files import (
+    ALL_HALF,
+    FEATURES,
+    LOGITS,
+    ROWS_PER_SHARD,
+    OutputShapes,
+    Shard,
+    Storage,
+    bytes_text,
+)
 from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import checked_logits, probe_on_data, tapped
 from edgedistill.distill.modes import evaluating
 from edgedistill.distill.prefetch import prefetched
-from edgedistill.errors import EdgeDistillError, ModelError, ResourceError
+from edgedistill.distill.stored_rows import TeacherOutputs, errors_of, read_back, stored
+from edgedistill.errors import EdgeDistillError, ResourceError
 from edgedistill.progress import SILENT
 
 if TYPE_CHECKING:
@@ -33,32 +43,25 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from edgedistill.data.transfer_set import TransferSet
+    from edgedistill.distill.stored_rows import Array, StoredRows
     from edgedistill.progress import Progress
 
 ROWS_PER_BATCH = 128  # fixed: kernels round differently at other batch sizes, and a resumed cache must be the same
-LARGEST_HALF = 65504.0
 STALE_S = 3600.0
 GB = 1e9
+CLASSES = "classes"
+"""The one entry of a shard's metadata, where only the largest logits are kept."""
+WHOLE_VIEW_BYTES = 128 * 2**20
+"""A view up to this size is read into memory at once; of a larger one, shards are mapped."""
+VIEWS_OPEN = 2
+READ_AHEAD = 8
+"""Batches of rows that may wait for the training to ask for them."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TeacherOutputs:
-    """What the teacher said of some samples in one view.
-
-    Args:
-        logits: (batch, classes), float32, rounded to float16; a row beyond float16 is shifted so that its
-            largest value is 0, which leaves its softmax as it was.
-        features: by layer path, (batch, ...), float32, rounded to float16.
-    """
-
-    logits: Tensor
-    features: Mapping[str, Tensor]
-
-
 class SoftTargets:
-    """A teacher's outputs on disk, memory-mapped.
+    """A teacher's outputs on disk, read into memory or memory-mapped. Several threads may read at once.
 
     Args:
         home: folder of this teacher's outputs.
@@ -71,15 +74,20 @@ class SoftTargets:
         self.home, self.samples, self.views = home, samples, views
         self.computed_rows = computed_rows
         self.served_rows = 0
-        self._shards = {(shard.view, shard.start): shard for shard in self._all_shards()}
-        self._mapped: dict[int, dict[str, NDArray[np.float16]]] = {}
-        self._mapped_view = -1
-        self.shapes = _shapes_in(home / self._all_shards()[0].name)
+        self.shapes = _layout_of(home / self._shards()[0].name)
+        self._view = lru_cache(VIEWS_OPEN)(self._opened)
+        self._ahead: OrderedDict[tuple[int, bytes], TeacherOutputs] = OrderedDict()
+        self._lock = Lock()
 
     @property
     def hit_rate(self) -> float:
         """Share of the rows that were found rather than computed, 0 to 1."""
         return 1 - self.computed_rows / (self.samples * self.views)
+
+    @property
+    def errors(self) -> Mapping[str, float]:
+        """What storing lost, as `stored_rows.errors_of` has it: the largest of any shard. Empty for plain float16."""
+        return cache_files.listed_errors(self.home, self._shards())
 
     def rows(self, indices: Sequence[int] | NDArray[np.int64], view: int) -> TeacherOutputs:
         """Return the teacher's outputs for some samples in one view, in the order asked for.
@@ -87,35 +95,65 @@ class SoftTargets:
         Raises:
             EdgeDistillError: the view has not been labelled.
         """
+        wanted = np.asarray(indices, np.int64)
+        self.served_rows += len(wanted)
+        with self._lock:
+            found = self._ahead.pop((view, wanted.tobytes()), None)
+        return found or self._read(wanted, view)
+
+    def read_ahead(self, indices: Sequence[int] | NDArray[np.int64], view: int) -> None:
+        """Read rows that `rows` will soon be asked for, in the thread that calls this; a few batches are kept."""
+        wanted = np.asarray(indices, np.int64)
+        outputs = self._read(wanted, view)
+        with self._lock:
+            self._ahead[view, wanted.tobytes()] = outputs
+            while len(self._ahead) > READ_AHEAD:
+                self._ahead.popitem(last=False)
+
+    def _read(self, wanted: NDArray[np.int64], view: int) -> TeacherOutputs:
         if not 0 <= view < self.views:
             raise EdgeDistillError(
                 f"view {view} of the teacher's outputs",
                 found="not labelled",
                 wanted=f"0 to {self.views - 1}",
             )
-        wanted = np.asarray(indices, np.int64)
-        outputs = self._empty(len(wanted))
-        for start, here, places in _by_shard(wanted):
-            for name, values in self._arrays(view, start).items():
-                outputs[name][here] = values[places]
-        self.served_rows += len(wanted)
-        return _teacher_outputs(outputs)
+        return read_back(self._view(view).take(wanted), classes=self.shapes.classes)
 
-    def _all_shards(self) -> list[Shard]:
+    def _shards(self) -> list[Shard]:
         return cache_files.shards_of(samples=self.samples, views=self.views)
 
-    def _empty(self, rows: int) -> dict[str, NDArray[np.float16]]:
-        features = {FEATURES + path: (rows, *shape) for path, shape in self.shapes.features.items()}
-        shapes = {LOGITS: (rows, self.shapes.classes), **features}
-        return {name: np.empty(shape, np.float16) for name, shape in shapes.items()}
+    def _opened(self, view: int) -> _View:
+        return _View([self.home / shard.name for shard in self._shards() if shard.view == view])
 
-    def _arrays(self, view: int, start: int) -> dict[str, NDArray[np.float16]]:
-        """Return a shard's arrays, mapped; only one view's shards stay mapped."""
-        if view != self._mapped_view:
-            self._mapped, self._mapped_view = {}, view
-        if start not in self._mapped:
-            self._mapped[start] = _mapped_arrays(self.home / self._shards[view, start].name)
-        return self._mapped[start]
+
+class _View:
+    """The rows of one view.
+
+    Args:
+        paths: of its shards, in order.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._shards = [_mapped_arrays(path) for path in paths]
+        if sum(values.nbytes for shard in self._shards for values in shard.values()) <= WHOLE_VIEW_BYTES:
+            # one array instead of many: a batch of a shuffled epoch has rows in nearly every shard
+            self._whole: dict[str, Array] | None = {
+                name: np.concatenate([shard[name] for shard in self._shards]) for name in self._shards[0]
+            }
+            self._shards = []
+        else:
+            self._whole = None
+
+    def take(self, wanted: NDArray[np.int64]) -> dict[str, Array]:
+        """Return some rows' arrays, in the order asked for."""
+        if self._whole is not None:
+            return {name: values[wanted] for name, values in self._whole.items()}
+        first = self._shards[0]
+        taken = {name: np.empty((len(wanted), *values.shape[1:]), values.dtype) for name, values in first.items()}
+        for block, here, places in _by_shard(wanted):
+            for name, values in self._shards[block].items():
+                taken[name][here] = values[places]
+        return taken
 
 
 def open_soft_targets(*, key: str, folder: Path, samples: int, views_needed: int) -> SoftTargets | None:
@@ -141,6 +179,7 @@ def teach(
     folder: Path,
     views_needed: int,
     layers: Sequence[str] = (),
+    storage: Storage = ALL_HALF,
     max_gb: float = float("inf"),
     progress: Progress = SILENT,
 ) -> SoftTargets:
@@ -157,6 +196,7 @@ def teach(
         folder: of the cache; the outputs go to `folder / key`.
         views_needed: views 0 to views_needed - 1 are labelled; see `schedule.views_used`.
         layers: dotted paths of the layers whose features are kept.
+        storage: how the outputs are kept; a part of the key.
         max_gb: largest size, in 10⁹ bytes.
         progress: where the rows are counted.
 
@@ -168,60 +208,30 @@ def teach(
     home = folder / key
     shapes = probe_on_data(teacher, transfer_set, layers, role="teacher")
     wanted = cache_files.shards_of(samples=len(transfer_set), views=views_needed)
-    _check_size(shapes, wanted, max_gb=max_gb)
+    _check_size(shapes, wanted, storage, max_gb=max_gb)
     found = cache_files.valid_shards(home, wanted)
     missing = [shard for shard in wanted if shard not in found]
-    _check_room(shapes, missing, folder=folder)
+    free = _check_room(shapes, missing, storage, folder=folder)
     _remove_stale(home)
+    found_rows, all_rows = (sum(shard.rows for shard in shards) for shards in (found, wanted))
+    share = f"{_percent(found_rows / all_rows)} found"
+    sizes = cache_files.predicted_sizes(shapes, rows=all_rows - found_rows, storage=storage)
+    if missing:
+        logger.info("teacher outputs: %s; to compute: %s; %s free", share, sizes.text, bytes_text(free))
     with (
-        progress.track("teach", total=sum(shard.rows for shard in wanted)) as tracker,
+        progress.track("teach", total=all_rows) as tracker,
         closing(prefetched(_jobs(missing), partial(_inputs, transfer_set))) as batches,
         evaluating(teacher),
     ):
-        tracker.advance(sum(shard.rows for shard in found), note=f"{len(found)}/{len(wanted)} shards found")
+        told = f"{share} · {bytes_text(sizes.total)} to write" if missing else share
+        tracker.advance(found_rows, note=told)
         for shard in missing:
             parts = []
             for rows in _row_batches(shard):
-                parts.append(_outputs(teacher, next(batches), layers))
-                tracker.advance(len(rows), note=f"view {shard.view + 1}/{views_needed}")
-            _store(home, shard, parts)
-    computed = sum(shard.rows for shard in missing)
-    return SoftTargets(home, samples=len(transfer_set), views=views_needed, computed_rows=computed)
-
-
-def half_logits(logits: Tensor) -> Tensor:
-    """Return logits (rows, classes) as float16, with the same softmax.
-
-    A row with a value beyond ±65504 is shifted by its largest value. What is then still below -65504 becomes
-    -65504: its probability is 0 in float32 before and after, at any temperature up to 600.
-
-    Raises:
-        ModelError: a value is not finite.
-    """
-    if not torch.isfinite(logits).all():
-        raise ModelError(
-            "teacher", found="its logits are not finite", wanted="finite logits", fix="check weights and data"
-        )
-    beyond = logits.abs().amax(1, keepdim=True) > LARGEST_HALF
-    shifted = (logits - logits.amax(1, keepdim=True)).clamp(min=-LARGEST_HALF)
-    return torch.where(beyond, shifted, logits).half()
-
-
-def half_features(features: Tensor, *, layer: str) -> Tensor:
-    """Return features as float16.
-
-    Raises:
-        ModelError: a value is not finite or beyond float16; features, unlike logits, can't be shifted.
-    """
-    largest = float(features.abs().amax())
-    if not largest <= LARGEST_HALF:
-        raise ModelError(
-            f"layer '{layer}' of the teacher",
-            found=f"features up to {largest:g}",
-            wanted=f"at most {LARGEST_HALF:g}, the largest float16",
-            fix="name a layer behind a normalisation",
-        )
-    return features.half()
+                parts.append(_outputs(teacher, next(batches), layers, storage))
+                tracker.advance(len(rows), note=f"view {shard.view + 1}/{views_needed} · {told}")
+            _store(home, shard, parts, classes=shapes.classes if storage.top_k else None)
+    return SoftTargets(home, samples=len(transfer_set), views=views_needed, computed_rows=all_rows - found_rows)
 
 
 def _jobs(shards: Sequence[Shard]) -> list[tuple[int, range]]:
@@ -234,11 +244,13 @@ def _inputs(transfer_set: TransferSet, job: tuple[int, range]) -> Tensor:
     return torch.from_numpy(transfer_set.batch(rows, view=view).inputs)
 
 
-def _store(home: Path, shard: Shard, parts: Sequence[Mapping[str, Tensor]]) -> None:
+def _store(home: Path, shard: Shard, parts: Sequence[StoredRows], *, classes: int | None) -> None:
     """Write a shard and list it; killed between the two, it is made again."""
-    content = save({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+    tensors = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
+    # one entry at most: safetensors 0.8.0 writes the entries of its metadata in random order
+    content = save(tensors, metadata=None if classes is None else {CLASSES: str(classes)})
     write_durably(home / shard.name, content)
-    cache_files.list_shard(home, shard, sha256=hashlib.sha256(content).hexdigest())
+    cache_files.list_shard(home, shard, sha256=hashlib.sha256(content).hexdigest(), errors=errors_of(parts))
 
 
 def _row_batches(shard: Shard) -> list[range]:
@@ -247,29 +259,33 @@ def _row_batches(shard: Shard) -> list[range]:
 
 
 @torch.inference_mode()
-def _outputs(teacher: nn.Module, inputs: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Return the float16 tensors of one batch, named as in a shard."""
+def _outputs(teacher: nn.Module, inputs: Tensor, layers: Sequence[str], storage: Storage) -> StoredRows:
+    """Return what a shard holds of one batch."""
     with tapped(teacher, layers, role="teacher") as taps:
         logits = checked_logits(teacher(inputs), batch=len(inputs), role="teacher")
-        features = {FEATURES + layer: half_features(taps[layer], layer=layer) for layer in sorted(set(layers))}
-    return {LOGITS: half_logits(logits.float()), **features}
+        return stored(logits.float(), {layer: taps[layer] for layer in layers}, storage)
 
 
-def _check_size(shapes: OutputShapes, shards: Sequence[Shard], *, max_gb: float) -> None:
-    size = sum(cache_files.shard_bytes(shapes, shard) for shard in shards)
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
+
+
+def _check_size(shapes: OutputShapes, shards: Sequence[Shard], storage: Storage, *, max_gb: float) -> None:
+    size = sum(cache_files.shard_bytes(shapes, shard, storage) for shard in shards)
     if size > max_gb * GB:
         raise ResourceError(
             "teacher outputs",
             found=f"{size / GB:.3g} GB",
             wanted=f"at most {max_gb:.3g} GB",
-            fix="raise `cache.max_gb`, use fewer views, or name hint layers with fewer features",
+            fix="raise `cache.max_gb`, use fewer views, name hint layers with fewer features, set "
+            "`cache.features: int8`, or keep fewer logits with `cache.top_k`",
         )
 
 
-def _check_room(shapes: OutputShapes, missing: Sequence[Shard], *, folder: Path) -> None:
-    size = sum(cache_files.shard_bytes(shapes, shard) for shard in missing)
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(existing).free
+def _check_room(shapes: OutputShapes, missing: Sequence[Shard], storage: Storage, *, folder: Path) -> int:
+    """Return the free bytes."""
+    size = sum(cache_files.shard_bytes(shapes, shard, storage) for shard in missing)
+    free = cache_files.free_bytes(folder)
     if size > free:
         raise ResourceError(
             f"disk space in '{folder}'",
@@ -277,6 +293,7 @@ def _check_room(shapes: OutputShapes, missing: Sequence[Shard], *, folder: Path)
             wanted=f"{size / GB:.3g} GB for the teacher's outputs",
             fix="free some, set `cache.folder`, or use fewer views",
         )
+    return free
 
 
 def _remove_stale(home: Path) -> None:
@@ -286,33 +303,33 @@ def _remove_stale(home: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _mapped_arrays(path: Path) -> dict[str, NDArray[np.float16]]:
+def _mapped_arrays(path: Path) -> dict[str, Array]:
     """Return a shard's arrays, mapped from the file, which safetensors 0.8.0 does not keep open."""
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118 - it is no mapping
 
 
-def _shapes_in(path: Path) -> OutputShapes:
-    shapes = {name: tuple(array.shape[1:]) for name, array in _mapped_arrays(path).items()}
-    (classes,) = shapes.pop(LOGITS)
+def _layout_of(path: Path) -> OutputShapes:
+    """Return the shapes of what the rows of a shard were made of."""
+    arrays = _mapped_arrays(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
     return OutputShapes(
-        classes=classes,
-        features={name.removeprefix(FEATURES): shape for name, shape in shapes.items()},
+        classes=int(metadata[CLASSES]) if CLASSES in metadata else arrays[LOGITS].shape[1],
+        features={
+            name.removeprefix(FEATURES): values.shape[1:]
+            for name, values in arrays.items()
+            if name.startswith(FEATURES)
+        },
     )
 
 
 def _by_shard(rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield each shard's start, the positions in `rows` that fall into it, and their places in the shard."""
+    """Yield each shard's number, the positions in `rows` that fall into it, and their places in the shard."""
     order = np.argsort(rows)
     blocks, places = np.divmod(rows[order], ROWS_PER_SHARD)
     ends = [*(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(rows)] if len(rows) else []
     begin = 0
     for end in ends:
-        yield int(blocks[begin]) * ROWS_PER_SHARD, order[begin:end], places[begin:end]
+        yield int(blocks[begin]), order[begin:end], places[begin:end]
         begin = end
-
-
-def _teacher_outputs(arrays: Mapping[str, NDArray[np.float16]]) -> TeacherOutputs:
-    tensors = {name: torch.from_numpy(array).float() for name, array in arrays.items()}
-    logits = tensors.pop(LOGITS)
-    return TeacherOutputs(logits, {name.removeprefix(FEATURES): values for name, values in tensors.items()})

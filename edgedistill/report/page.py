@@ -118,6 +118,7 @@ def _filters() -> dict[str, Callable[..., str]]:
         "count": wording.count,
         "meaning": wording.MEANINGS.__getitem__,
         "model": wording.model_title,
+        "outputs": wording.outputs_text,
         "percent": wording.percent,
         "size": wording.size,
         "stage": wording.stage_title,

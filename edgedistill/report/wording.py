@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edgedistill.evaluate.executor import Execution
+
+if TYPE_CHECKING:
+    from edgedistill.run.summary import TeacherOutputsRecord
 
 MINUS: Final = "\N{MINUS SIGN}"
 DASH: Final = "\N{EN DASH}"
@@ -53,6 +56,22 @@ def stage_title(stage: str) -> str:
     """
     name, space, rest = stage.partition(" ")
     return _STAGES.get(name, name) + space + rest
+
+
+def outputs_text(outputs: TeacherOutputsRecord) -> str:
+    """Return what a run says of its teacher's outputs: how many, found or computed, size, and what storing lost."""
+    views = f"{outputs.views} view{'' if outputs.views == 1 else 's'}"
+    parts = [f"{outputs.samples:,} samples in {views}, {outputs.hit_rate:.0%} found in the cache".replace("%", " %")]
+    kept = f"logits {size(outputs.logits_bytes)}"
+    if outputs.temperature is not None:
+        kept += f" (the {outputs.kept_logits} largest of {outputs.classes:,}; of the others their share at "
+        kept += f"T = {outputs.temperature:g}, total variation at most {outputs.errors.get('logits', math.nan):.2g})"
+    parts.append(kept)
+    for layer, size_bytes in outputs.features_bytes.items():
+        error = outputs.errors.get(f"features/{layer}")
+        lost = "" if error is None else f", relative error at most {error:.2g}"
+        parts.append(f"'{layer}' {size(size_bytes)} ({outputs.features_type}{lost})")
+    return "; ".join(parts)
 
 
 def model_title(model: str) -> str:

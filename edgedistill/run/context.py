@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from edgedistill.data.tokenizers import Tokenizer
     from edgedistill.data.transfer_set import Inputs, Samples, TransferSet
+    from edgedistill.distill.cache_files import Storage
     from edgedistill.evaluate.executor import Executor
     from edgedistill.evaluate.judges import Judge
     from edgedistill.progress import Progress
@@ -166,17 +167,38 @@ class Context:
         load_student(student, self.directory.folder / STUDENT)
         return student.eval()
 
+    @property
+    def soft_targets_folder(self) -> Path:
+        """Where the outputs of teachers are kept."""
+        return cache_folder(self.recipe.cache.folder) / "soft-targets"
+
+    @property
+    def storage(self) -> Storage:
+        """How they are kept."""
+        return self.keys.storage(classes=len(self.train.classes))
+
+    @property
+    def views_needed(self) -> int:
+        """Views that the teacher has to label."""
+        epochs = max(self.recipe.distill.epochs, self.recipe.quantize.finetune.epochs)
+        return views_used(epochs, self.transfer_set.view_count)
+
+    @property
+    def teacher_layers(self) -> list[str]:
+        """Layers of the teacher that hints name."""
+        return [hint.teacher for hint in self.recipe.distill.hints]
+
     def soft_targets(self) -> SoftTargets:
         """Return the teacher's outputs for every view this run uses; what is missing is computed."""
         recipe = self.recipe
-        epochs = max(recipe.distill.epochs, recipe.quantize.finetune.epochs)
         return teach(
             self.teacher,
             self.teacher_train,
-            key=self.keys.soft_targets(self.teacher_train.fingerprint),
-            folder=cache_folder(recipe.cache.folder) / "soft-targets",
-            views_needed=views_used(epochs, self.transfer_set.view_count),
-            layers=[hint.teacher for hint in recipe.distill.hints],
+            key=self.keys.soft_targets(self.teacher_train.fingerprint, self.storage),
+            folder=self.soft_targets_folder,
+            views_needed=self.views_needed,
+            layers=self.teacher_layers,
+            storage=self.storage,
             max_gb=recipe.cache.max_gb,
             progress=self.progress,
         )

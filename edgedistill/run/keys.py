@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from edgedistill.data import tokenizers
 from edgedistill.devices.inventory import listed
-from edgedistill.distill.cache_files import soft_targets_key
+from edgedistill.distill.cache_files import Storage, kept_logits, soft_targets_key
 from edgedistill.models import fingerprints
+from edgedistill.recipe import Task
 from edgedistill.run import samples
 from edgedistill.run.directory import key_of
 from edgedistill.targets.base import profile_named
@@ -50,12 +51,20 @@ class Keys:
         target = target_named(choice.target)
         return target.quant_spec(profile_named(target, choice.profile, choice.options))
 
-    def soft_targets(self, transfer_fingerprint: str) -> str:
+    def storage(self, *, classes: int) -> Storage:
+        """Return how the teacher's outputs are kept, of a teacher with so many classes; an embedding is kept whole."""
+        cache = self.recipe.cache
+        wanted = 0 if self.recipe.task is Task.EMBEDDING else cache.top_k
+        top_k = kept_logits(wanted, classes=classes)
+        return Storage(top_k, self.recipe.distill.soft_targets.temperature, cache.features)
+
+    def soft_targets(self, transfer_fingerprint: str, storage: Storage) -> str:
         """Return the name of the teacher's outputs in the cache; shared by every run with this teacher and data."""
         return soft_targets_key(
             teacher_fingerprint=self._teacher,
             transfer_fingerprint=transfer_fingerprint,
             layers=[hint.teacher for hint in self.recipe.distill.hints],
+            storage=storage,
         )
 
     @cached_property
@@ -68,6 +77,7 @@ class Keys:
             teacher=self._teacher,
             layers=[hint.teacher for hint in recipe.distill.hints],
             epochs=max(recipe.distill.epochs, recipe.quantize.finetune.epochs),
+            **self._kept,
         )
 
     @cached_property
@@ -133,6 +143,12 @@ class Keys:
     def _key(self, step: str, **parts: object) -> str:
         shared = {"seed": self.recipe.seed, "threads": self.threads, "torch": version("torch")}
         return key_of(step=step, version=VERSIONS[step], **shared, **parts)
+
+    @property
+    def _kept(self) -> dict[str, object]:
+        """How the teacher's outputs are kept, where the recipe says so; nothing else, so that earlier keys stay."""
+        cache = self.recipe.cache.model_dump(mode="json", include={"top_k", "features"}, exclude_defaults=True)
+        return {"kept": [cache, self.recipe.distill.soft_targets.temperature]} if cache else {}
 
     @cached_property
     def _data(self) -> object:

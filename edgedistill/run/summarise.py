@@ -27,6 +27,7 @@ from edgedistill.run.summary import (
     SensitivityRecord,
     StageRecord,
     Summary,
+    TeacherOutputsRecord,
     UnsteadyRecord,
 )
 
@@ -83,6 +84,7 @@ def summarise(
         devices=tuple(_all(results, "devices", DeviceRecord)),
         gates=(*_gates(recipe, ladder, artifacts, parity, inspections), *_share_gates(shares)),
         stages=tuple(_stage(record, state) for record, state in records.values()),
+        teacher_outputs=tuple(_all(results, "teacher_outputs", TeacherOutputsRecord)),
         curves=tuple(_all(results, "curves", Curve)),
         confusion=tuple(_all(results, "confusion", Confusion)),
         sensitivity=tuple(_all(results, "sensitivity", SensitivityRecord)),

@@ -283,6 +283,30 @@ class StageRecord(Record):
     note: str = ""
 
 
+class TeacherOutputsRecord(Record):
+    """The teacher's outputs that the student learned from: where they came from, and how they are kept."""
+
+    samples: int
+    views: int
+    """Views of each sample."""
+    hit_rate: float
+    """Share of samples and views, 0 to 1, that the cache had already when they were first asked for."""
+    classes: int
+    """Outputs of the teacher."""
+    kept_logits: int
+    """Of each sample and view; fewer than `classes` where only the largest are kept."""
+    temperature: float | None = None
+    """At which the probability of the classes that are not kept is right; none where all are kept."""
+    logits_bytes: int
+    features_bytes: dict[str, int] = {}
+    """By the teacher's layer."""
+    features_type: str
+    """`float16` or `int8`."""
+    errors: dict[str, float] = {}
+    """What storing lost, largest of any 1,024 rows: of `logits` the mean total variation of the class distribution, of
+    `features/LAYER` the relative root mean square; empty for plain float16."""
+
+
 class CurvePoint(Record):
     """One epoch of a training."""
 
@@ -384,6 +408,7 @@ class Summary(Record):
     devices: tuple[DeviceRecord, ...] = ()
     gates: tuple[GateRecord, ...]
     stages: tuple[StageRecord, ...]
+    teacher_outputs: tuple[TeacherOutputsRecord, ...] = ()
     curves: tuple[Curve, ...] = ()
     confusion: tuple[Confusion, ...] = ()
     sensitivity: tuple[SensitivityRecord, ...] = ()

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from edgedistill.distill.cache_files import Sizes
 from edgedistill.errors import DataError, GateError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.recipe import recipe_from_yaml
-from edgedistill.run import pipeline
+from edgedistill.run import forecast, pipeline
+from edgedistill.run.forecast import Forecast
 from edgedistill.run.summary import GateRecord, Rung, StageRecord, Summary
 
 Call = Callable[..., Any]
@@ -54,6 +56,8 @@ class FakePipeline:
         self.executed = 0
         monkeypatch.setattr(pipeline, "plan", self._plan)
         monkeypatch.setattr(pipeline, "execute", self._execute)
+        self.forecast: Forecast | None = None
+        monkeypatch.setattr(forecast, "forecast", lambda _plan: self.forecast)
 
     def _plan(self, recipe: Path, **options: object) -> SimpleNamespace:
         self.asked = {"recipe": recipe, **options}
@@ -116,6 +120,22 @@ def test_json_is_the_summary_and_nothing_else(edgedistill: Call, fake: FakePipel
     assert Summary.model_validate_json((fake.folder / "summary.json").read_text("utf-8")) == (
         Summary.model_validate(document)
     )
+
+
+def test_a_dry_run_says_what_the_teachers_outputs_will_take(edgedistill: Call, fake: FakePipeline) -> None:
+    fake.forecast = Forecast(60_000, 4, 60_000, Sizes(4_800_000, {"stages.1": 1_200_000_000}), 51_000_000_000)
+    ended = edgedistill("run", "r.yaml", "--dry-run")
+    assert ended.stdout.splitlines()[-1] == (
+        "teacher outputs: 60,000 samples in 4 views, 25 % found; logits 4.8 MB, 'stages.1' 1.2 GB; 51 GB free"
+    )
+    document = edgedistill("run", "r.yaml", "--dry-run", "--json").document()
+    assert document["teacher_outputs"] == {
+        "samples": 60_000,
+        "views": 4,
+        "found": 60_000,
+        "sizes": {"logits": 4_800_000, "features": {"stages.1": 1_200_000_000}},
+        "free_bytes": 51_000_000_000,
+    }
 
 
 def test_a_dry_run_does_nothing(edgedistill: Call, fake: FakePipeline) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedistill.distill.cache_files import predicted_sizes
 from edgedistill.distill.durable import write_durably
 from edgedistill.errors import RecipeError
 from edgedistill.evaluate.torch_executors import ModuleExecutor
@@ -16,8 +17,11 @@ from edgedistill.run.context import TEACHER_OUTPUTS
 from edgedistill.run.samples import captured
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.rungs import rung
+from edgedistill.run.summary import TeacherOutputsRecord
 
 if TYPE_CHECKING:
+    from edgedistill.distill.cache_files import Storage
+    from edgedistill.distill.teacher_cache import SoftTargets
     from edgedistill.recipe import Recipe
     from edgedistill.run.context import Context
 
@@ -46,9 +50,28 @@ def teach(context: Context) -> Outcome:
             "views": soft_targets.views,
             "samples": soft_targets.samples,
             "hit_rate": soft_targets.hit_rate,
+            "teacher_outputs": [outputs_record(soft_targets, context.storage).model_dump(mode="json")],
             "notes": [] if captured_texts is None else list(captured_texts.notes),
         },
         [file],
+    )
+
+
+def outputs_record(soft_targets: SoftTargets, storage: Storage) -> TeacherOutputsRecord:
+    """Return what the summary says of the teacher's outputs."""
+    rows = soft_targets.samples * soft_targets.views
+    sizes = predicted_sizes(soft_targets.shapes, rows=rows, storage=storage)
+    return TeacherOutputsRecord(
+        samples=soft_targets.samples,
+        views=soft_targets.views,
+        hit_rate=soft_targets.hit_rate,
+        classes=soft_targets.shapes.classes,
+        kept_logits=storage.top_k or soft_targets.shapes.classes,
+        temperature=storage.temperature if storage.top_k else None,
+        logits_bytes=sizes.logits,
+        features_bytes=dict(sizes.features),
+        features_type=str(storage.features),
+        errors=dict(soft_targets.errors),
     )
 
 
