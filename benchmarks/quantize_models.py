@@ -28,7 +28,7 @@ import torch
 import zoo
 from torch import Tensor
 from torch.nn import functional
-from zoo.photographs import crops
+from zoo.photographs import normalised_crops
 
 from edgedistill.errors import ModelError
 from edgedistill.evaluate.integer_share import integer_share
@@ -55,15 +55,12 @@ PHOTOGRAPHS = (
     "rocket",
     "retina",
 )
-MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 X86 = {"session.x64quantprecision": "1"}
 
 
 def photographs(count: int, *, seed: int) -> Tensor:
     """Return (count, 3, 224, 224): crops of photographs, normalised as ImageNet models want them."""
-    raw = crops(PHOTOGRAPHS, count, seed=seed, smallest=0.5)
-    images = torch.from_numpy(raw.astype(np.float32) / 255)
-    return ((images - MEAN) / DEVIATION).permute(0, 3, 1, 2).contiguous()
+    return normalised_crops(PHOTOGRAPHS, count, seed=seed, smallest=0.5)
 
 
 def tweets(count: int, archive: Path, *, seed: int) -> Tensor:

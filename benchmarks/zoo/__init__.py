@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors.torch import load_file
 
 from zoo import pretrained, sequences, vision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor, nn
+
+WEIGHTS = Path("~/.cache/edgedistill/zoo").expanduser()
+"""Where `distilled.py` writes."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,20 @@ ZOO: dict[str, Entry] = {
 }
 
 
-def model(name: str, *, seed: int = 0) -> nn.Module:
-    """Return a model of the zoo in evaluation mode, its batch norms with statistics of their own."""
+def model(name: str, *, seed: int = 0, weights: Path | None = None) -> nn.Module:
+    """Return a model of the zoo in evaluation mode, its batch norms with statistics of their own.
+
+    Args:
+        name: in `ZOO`.
+        seed: of random weights.
+        weights: a folder that `distilled.py` wrote; the model's weights are taken from there.
+    """
     torch.manual_seed(seed)
     entry = ZOO[name]
     module = entry.make()
+    if weights is not None:
+        module.load_state_dict(load_file(weights / f"{name}.safetensors"))
+        return module.eval()
     return module.eval() if entry.weights != "random" else settled(module, entry)
 
 
@@ -66,13 +80,18 @@ def inputs(name: str, count: int, *, seed: int = 0) -> Tensor:
 
 def settled(module: nn.Module, entry: Entry) -> nn.Module:
     """Return a random model whose batch norms took their statistics from random inputs, so that no layer dies out."""
+    generator = torch.Generator().manual_seed(1)
+    return take_statistics(module, [torch.randn(8, *entry.shape, generator=generator) for _ in range(2)])
+
+
+def take_statistics(module: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """Return the model in evaluation mode, its batch norms with the statistics of these inputs."""
     norms = [item for item in module.modules() if isinstance(item, torch.nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001 - torch has no public name for it
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
     module.train()
-    generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for _ in range(2 if norms else 0):
-            module(torch.randn(8, *entry.shape, generator=generator))
+        for batch in batches if norms else ():
+            module(batch)
     return module.eval()

@@ -6,9 +6,38 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 SIDE = 224
+MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+SEEN = (
+    "astronaut",
+    "brick",
+    "camera",
+    "coffee",
+    "grass",
+    "horse",
+    "ihc",
+    "logo",
+    "motorcycle_left",
+    "retina",
+    "rocket",
+    "text",
+)
+"""For calibration and training."""
+UNSEEN = (
+    "cell",
+    "chelsea",
+    "clock_motion",
+    "coins",
+    "gravel",
+    "hubble_deep_field",
+    "microaneurysms",
+    "moon",
+    "page",
+)
+"""For evaluation; none of them is a photograph of `SEEN`."""
 
 
 def crops(names: tuple[str, ...], count: int, *, seed: int, smallest: float) -> np.ndarray:
@@ -35,3 +64,10 @@ def crops(names: tuple[str, ...], count: int, *, seed: int, smallest: float) -> 
         crop = image.crop((left, top, left + side, top + side))
         found[index] = np.asarray(crop.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     return found
+
+
+def normalised_crops(names: tuple[str, ...], count: int, *, seed: int, smallest: float) -> torch.Tensor:
+    """Return crops as ImageNet models want them: (count, 3, 224, 224), float32; arguments as for `crops`."""
+    raw = crops(names, count, seed=seed, smallest=smallest)
+    images = torch.from_numpy(raw.astype(np.float32) / 255)
+    return ((images - MEAN) / DEVIATION).permute(0, 3, 1, 2).contiguous()

@@ -17,6 +17,8 @@ from edgedistill.quantize.spec import BiasType
 if TYPE_CHECKING:
     from edgedistill.quantize.spec import QuantSpec
 
+SMALLEST_HALF = 2.0**-24  # the smallest subnormal of fp16
+
 
 def convert(graph: fx.GraphModule, spec: QuantSpec, example: Tensor) -> QuantizedProgram:
     """Return the program of a fake-quantized graph: int8 weights, int32 biases, explicit quantize and dequantize.
@@ -39,6 +41,8 @@ def convert(graph: fx.GraphModule, spec: QuantSpec, example: Tensor) -> Quantize
     integer.graph.eliminate_dead_code()
     integer.delete_all_unused_submodules()
     writer.drop_floats()
+    if spec.bias is BiasType.FP16:
+        writer.hold_floats_in_half()
     integer.recompile()
     exported = torch.export.export(integer, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
     return QuantizedProgram(exported=exported, spec=spec, layers=writer.layers)
@@ -104,6 +108,18 @@ class _Writer:
                 owner, _, last = name.rpartition(".")
                 delattr(self.graph.get_submodule(owner), last)
 
+    def hold_floats_in_half(self) -> None:
+        """Make every float constant that is left one that fp16 holds: tables, gains of norms, masks.
+
+        A target with fp16 biases types its whole remainder so, and its file could not hold the others.
+        """
+        for node in self.graph.graph.nodes:
+            if node.op != "get_attr" or any(user.target in (QUANTIZE, DEQUANTIZE) for user in node.users):
+                continue
+            constant = attribute(self.graph, node)
+            if constant.dtype == torch.float32:
+                constant.data = nearest_half(constant.detach())
+
     def _store(self, node: fx.Node, name: str, codes: Tensor, scale: Tensor, zero_point: Tensor) -> None:
         with self.graph.graph.inserting_before(node):
             stored = (
@@ -119,3 +135,14 @@ class _Writer:
     def _buffer(self, name: str, value: Tensor) -> fx.Node:
         self.graph.register_buffer(name, value)
         return self.graph.graph.get_attr(name)
+
+
+def nearest_half(values: Tensor) -> Tensor:
+    """Return the nearest finite fp16 numbers, as float32; what is not zero stays so.
+
+    Masks of -3.4e38 become -65504, an epsilon of 1e-12 becomes 6e-8.
+    """
+    limits = torch.finfo(torch.float16)
+    held = values.clamp(limits.min, limits.max).to(torch.float16).to(torch.float32)
+    smallest = torch.full_like(values, SMALLEST_HALF).copysign(values)
+    return torch.where((held == 0) & (values != 0), smallest, held)

@@ -12,6 +12,7 @@ from edgedistill.data import tokenizers
 from edgedistill.devices.inventory import listed
 from edgedistill.distill.cache_files import Storage, kept_logits, soft_targets_key
 from edgedistill.models import fingerprints
+from edgedistill.quantize.spec import BiasType
 from edgedistill.recipe import Task
 from edgedistill.run import samples
 from edgedistill.run.directory import key_of
@@ -96,9 +97,11 @@ class Keys:
         """Key of the program for one spec."""
         settings = self.recipe.quantize.model_dump(mode="json")
         temperature = self.recipe.distill.soft_targets.temperature
-        after = {} if spec == self.first_spec else {"after": self.quantize(self.first_spec)}
+        more = {} if spec == self.first_spec else {"after": self.quantize(self.first_spec)}
+        if spec.bias == BiasType.FP16:
+            more["floats"] = "fp16"  # since every float constant is held in fp16 with these; others stay as they were
         return self._key(
-            "quantize", student=self.distill, spec=spec.key, settings=settings, temperature=temperature, **after
+            "quantize", student=self.distill, spec=spec.key, settings=settings, temperature=temperature, **more
         )
 
     @property

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 from small_models import images, program_of, residual
+from torch import Tensor, nn
 
 from edgedistill.errors import ModelError
 from edgedistill.quantize.program import DESCRIPTION_FILE, load_program
-from edgedistill.quantize.spec import BiasType, Placement, QuantSpec
+from edgedistill.quantize.spec import BiasType, Placement, QuantSpec, ScaleFormat
 
 
 def test_a_saved_program_computes_the_same_bits(tmp_path: Path) -> None:
@@ -41,6 +42,40 @@ def test_float_biases_stay_float() -> None:
     program = program_of(residual(), images(8), QuantSpec(bias=BiasType.FLOAT))
     types = {None if tensor.codes is None else tensor.codes.dtype for tensor in program.tensors().values()}
     assert types == {None, torch.int8}
+
+
+class Normed(nn.Module):
+    """Has float constants that no quantizer rounds: a norm's gains, a table of positions, a mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.last = nn.LayerNorm(16), nn.Linear(16, 4)
+        self.norm.weight.data += 1e-4
+        self.register_buffer("mask", torch.tensor([0.0, -3.4e38] * 8))
+        self.register_buffer("tiny", torch.tensor([1e-12, 0.0] * 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        masked = torch.maximum(self.norm(x.mean(2)) + self.tiny, self.mask)
+        return self.last(masked).mean((1, 2))  # type: ignore[no-any-return]
+
+
+def test_with_half_biases_every_float_constant_is_one_that_fp16_holds() -> None:
+    half = program_of(Normed().eval(), images(8), QuantSpec(bias=BiasType.FP16, scale_format=ScaleFormat.FP32))
+    state = half.graph.state_dict()
+    constants = {name: value for name, value in state.items() if value.dtype == torch.float32 and "scale" not in name}
+    assert {"norm.weight", "mask", "tiny"} <= constants.keys()
+    for value in constants.values():
+        assert torch.equal(value, value.half().float())
+    assert constants["mask"].tolist() == [0.0, -65504.0] * 8
+    assert constants["tiny"].tolist() == [2.0**-24, 0.0] * 8
+    scales = [value for name, value in state.items() if name.endswith("_scale")]
+    assert any(not torch.equal(scale, scale.half().float()) for scale in scales)
+
+
+def test_without_them_float_constants_stay_as_they_are() -> None:
+    module = Normed().eval()
+    state = program_of(module, images(8), QuantSpec()).graph.state_dict()
+    assert torch.equal(state["norm.weight"], module.norm.weight)
 
 
 def test_activations_know_their_layer() -> None:
