@@ -20,10 +20,9 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import zoo  # noqa: E402
-from zoo.photographs import SEEN, normalised_crops  # noqa: E402
-
-from edgedistill.distill.losses.soft_targets import soft_target_loss  # noqa: E402
+import zoo
+from edgedistill.distill.losses.soft_targets import soft_target_loss
+from zoo.photographs import SEEN, normalised_crops
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
