@@ -1,4 +1,4 @@
-"""Features: outputs of named layers, their shapes, and the projector that makes two of them comparable."""
+"""Features: outputs of named layers, and their shapes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from edgedistill.distill.cache_files import OutputShapes
+from edgedistill.distill.layer_paths import INPUT
 from edgedistill.distill.modes import evaluating
-from edgedistill.errors import ModelError, ShapeError, nearest
+from edgedistill.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from edgedistill.data.transfer_set import TransferSet
+    from torch.utils.hooks import RemovableHandle
 
-Shape = tuple[int, ...]
-VECTOR, TOKENS, MAP = 1, 2, 3  # axes of one sample's features
+    from edgedistill.data.transfer_set import TransferSet
 
 
 def layer_named(model: nn.Module, path: str, *, role: str) -> nn.Module:
@@ -78,19 +78,30 @@ class Taps:
 def tapped(model: nn.Module, paths: Iterable[str], *, role: str) -> Iterator[Taps]:
     """Record the outputs of some layers while the context lasts; nothing stays behind on the model.
 
-    Of a layer that runs several times in one pass, the last output is kept.
+    A path with `@input` records what goes into the layer. Of a layer that runs several times in one pass, the last is
+    kept. Every recording is a copy: it costs its size in memory, and no more.
 
     Raises:
         ModelError: there is no such layer.
     """
     taps = Taps(role)
-    layers = {path: layer_named(model, path, role=role) for path in paths}
-    handles = [layer.register_forward_hook(_recorder(taps, path)) for path, layer in layers.items()]
+    layers = {path: layer_named(model, path.removesuffix(INPUT), role=role) for path in paths}
+    handles = [_hooked(layer, taps, path) for path, layer in layers.items()]
     try:
         yield taps
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _hooked(layer: nn.Module, taps: Taps, path: str) -> RemovableHandle:
+    if not path.endswith(INPUT):
+        return layer.register_forward_hook(_recorder(taps, path))
+
+    def record(_module: nn.Module, inputs: tuple[object, ...], named: dict[str, object]) -> None:
+        taps.record(path, (*inputs, *named.values()))
+
+    return layer.register_forward_pre_hook(record, with_kwargs=True)
 
 
 def _recorder(taps: Taps, path: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
@@ -147,40 +158,3 @@ def checked_logits(outputs: object, *, batch: int, role: str) -> Tensor:
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != batch:  # noqa: PLR2004 - two axes
         raise ModelError(f"output of the {role}", found=f"{found}", wanted=f"a tensor of shape ({batch}, classes)")
     return outputs
-
-
-def projector(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
-    """Return the layer that maps features of the student to the teacher's shape.
-
-    Maps (channels, height, width) get a 1x1 convolution where the channels differ (Romero et al. 2014,
-    arXiv:1412.6550, section 2.2) and adaptive average pooling where the resolution does; vectors (width,) and
-    tokens (tokens, width) a linear layer; equal shapes nothing. Shapes are without the batch.
-
-    Raises:
-        ShapeError: one is a map and the other a vector, say, or the numbers of tokens differ.
-    """
-    if student_shape == teacher_shape:
-        return nn.Identity()
-    ranks = {len(student_shape), len(teacher_shape)}
-    if ranks == {MAP}:
-        return _map_projector(student_shape, teacher_shape)
-    if ranks == {VECTOR} or (ranks == {TOKENS} and student_shape[0] == teacher_shape[0]):
-        return nn.Linear(student_shape[-1], teacher_shape[-1])
-    raise ShapeError(
-        "hint",
-        found=f"student features {student_shape} and teacher features {teacher_shape}",
-        wanted="two maps (channels, height, width), two vectors, or two sequences of as many tokens",
-        fix="name layers that match",
-    )
-
-
-def _map_projector(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
-    """Return pooling and 1x1 convolution. They commute, so the one that leaves less work goes first."""
-    layers: list[nn.Module] = []
-    if student_shape[0] != teacher_shape[0]:
-        layers.append(nn.Conv2d(student_shape[0], teacher_shape[0], 1))
-    if student_shape[1:] != teacher_shape[1:]:
-        height, width = teacher_shape[1:]
-        shrinks = height * width < student_shape[1] * student_shape[2]
-        layers.insert(0 if shrinks else len(layers), nn.AdaptiveAvgPool2d((height, width)))
-    return nn.Sequential(*layers)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from edgedistill.distill.features import checked_logits, projector, tapped
+from edgedistill.distill.features import checked_logits, tapped
 from edgedistill.distill.losses.embeddings import embedding_loss
 from edgedistill.distill.losses.hints import hint_loss
 from edgedistill.distill.losses.labels import mixed_label_loss
 from edgedistill.distill.losses.soft_targets import soft_target_loss
+from edgedistill.distill.projectors import projector
 from edgedistill.errors import ModelError, RecipeError, nearest
 
 if TYPE_CHECKING:

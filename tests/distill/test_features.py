@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from edgedistill.distill.features import layer_named, probe_on_data, probe_shapes, projector, tapped
-from edgedistill.errors import ModelError, ShapeError
+from edgedistill.distill.features import layer_named, probe_on_data, probe_shapes, tapped
+from edgedistill.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,34 +103,3 @@ def test_probe_refuses_other_inputs_outputs_and_classes(small_net: Maker, noise_
         probe_shapes(nn.Identity(), images(), [], role="teacher")
     with pytest.raises(ModelError, match="teacher: 5 classes; wanted 3"):
         probe_on_data(small_net(classes=5), noise_set(4, view_count=1), [], role="teacher")
-
-
-@pytest.mark.parametrize(
-    ("student", "teacher"),
-    [
-        ((4, 6, 6), (8, 6, 6)),
-        ((4, 6, 6), (8, 3, 3)),
-        ((4, 3, 3), (8, 6, 6)),
-        ((4, 6, 5), (4, 3, 3)),
-        ((4,), (7,)),
-        ((5, 4), (5, 7)),
-        ((4, 6, 6), (4, 6, 6)),
-    ],
-)
-def test_projector_maps_one_shape_to_the_other(student: tuple[int, ...], teacher: tuple[int, ...]) -> None:
-    assert projector(student, teacher)(torch.zeros(2, *student)).shape == (2, *teacher)
-
-
-def test_projector_adds_only_what_is_needed_and_pools_where_that_saves_work() -> None:
-    kinds = [
-        [type(layer) for layer in projector(shape, (8, 4, 4))] for shape in ((8, 8, 8), (4, 4, 4), (4, 8, 8), (4, 2, 2))
-    ]
-    conv, pool = nn.Conv2d, nn.AdaptiveAvgPool2d
-    assert kinds == [[pool], [conv], [pool, conv], [conv, pool]]
-    assert isinstance(projector((3,), (3,)), nn.Identity)
-
-
-@pytest.mark.parametrize(("student", "teacher"), [((4,), (4, 6, 6)), ((5, 4), (6, 4)), ((2, 3, 4, 5), (2, 3, 4, 6))])
-def test_projector_refuses_shapes_that_do_not_match(student: tuple[int, ...], teacher: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match="hint: student features"):
-        projector(student, teacher)

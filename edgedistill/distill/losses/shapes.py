@@ -32,3 +32,17 @@ def require_equal_shapes(first: Tensor, second: Tensor, *, names: tuple[str, str
             found=f"shapes {tuple(first.shape)} and {tuple(second.shape)}",
             wanted="equal shapes",
         )
+
+
+def require_same_batch(first: Tensor, second: Tensor) -> None:
+    """Check that student and teacher features are of as many samples.
+
+    Raises:
+        ShapeError: they are not, or there is no axis beside the batch.
+    """
+    if first.ndim < 2 or second.ndim < 2 or len(first) != len(second):  # noqa: PLR2004 - the batch and one more
+        raise ShapeError(
+            "student and teacher features",
+            found=f"shapes {tuple(first.shape)} and {tuple(second.shape)}",
+            wanted="(batch, ...) of one batch",
+        )
