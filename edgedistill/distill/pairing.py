@@ -166,13 +166,22 @@ def _stage_pairs(student: Layout, teacher: Layout) -> list[LayerPair]:
 
 
 def _last_of_resolutions(layout: Layout) -> dict[tuple[int, ...], str]:
-    """Return the last map of each resolution above 1x1, in the order of the model."""
+    """Return the last map of each resolution above 1x1, in the order of the model.
+
+    What is inside a block that ends at the next resolution is left out: such a block often widens at the old one first.
+    """
+    sizes = {path: shape[1:] for path, shape in layout.shapes.items() if len(shape) == MAP and shape[1] * shape[2] > 1}
+    steps = [path for path in sizes if path[-1].isdigit() and len(_sizes_within(path, sizes)) == 2]  # noqa: PLR2004 - old and new
     found: dict[tuple[int, ...], str] = {}
-    for path, shape in layout.shapes.items():
-        if len(shape) == MAP and shape[1] * shape[2] > 1:
-            found.pop(shape[1:], None)
-            found[shape[1:]] = path
+    for path, size in sizes.items():
+        if not any(path.startswith(f"{step}.") and sizes[step] != size for step in steps):
+            found.pop(size, None)
+            found[size] = path
     return found
+
+
+def _sizes_within(path: str, sizes: Mapping[str, tuple[int, ...]]) -> set[tuple[int, ...]]:
+    return {size for name, size in sizes.items() if name == path or name.startswith(f"{path}.")}
 
 
 def _blocks(layout: Layout) -> list[str]:

@@ -70,7 +70,8 @@ class MapOfTokens(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map (batch, tokens, width) to (batch, width, side, side)."""
-        return tokens[:, -(self.side**2) :].transpose(1, 2).unflatten(2, (self.side, self.side))
+        grid = tokens[:, -(self.side**2) :].transpose(1, 2)
+        return grid.reshape(*grid.shape[:2], self.side, self.side)
 
 
 class ResampledTokens(nn.Module):

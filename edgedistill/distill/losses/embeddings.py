@@ -79,4 +79,5 @@ def principal_directions(embeddings: Tensor, width: int) -> Tensor:
     _, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
     chosen = directions.flip(1)[:, :width]
     largest = chosen.gather(0, chosen.abs().argmax(0, keepdim=True))
-    return (chosen * largest.sign()).float()
+    signed: Tensor = chosen * largest.sign()
+    return signed.float()
