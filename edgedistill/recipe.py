@@ -110,6 +110,45 @@ class Model(Section):
     integers. Not of a `.pt2` program or a Hugging Face folder."""
 
 
+class StartMethod(StrEnum):
+    """What a student takes over from its teacher."""
+
+    COPY_LAYERS = "copy-layers"
+    SLICE_CHANNELS = "slice-channels"
+
+
+class Importance(StrEnum):
+    """By what channels are ranked."""
+
+    L1 = "l1"
+    BN_GAMMA = "bn-gamma"
+    TAYLOR = "taylor"
+
+
+class Start(Section):
+    """A student that starts from its teacher's weights. One that learns alone, for comparison, starts at random."""
+
+    method: StartMethod
+    """`copy-layers`: some layers of an encoder, to a student as wide with fewer layers. `slice-channels`: the most
+    important channels of a convolutional network, to a narrower student whose layers have the same names."""
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Of `copy-layers`: the teacher's layers, from 0, one for each of the student's."""
+    teacher_layers: str | None = None
+    """Dotted path of the teacher's list of layers; none takes its longest."""
+    student_layers: str | None = None
+    """Dotted path of the student's list of layers; none takes its longest."""
+    importance: Importance = Importance.L1
+    """Of `slice-channels`: `l1` (of the weights), `bn-gamma` (scales of batch norms), `taylor` (first-order change of
+    the loss on 256 samples)."""
+
+
+class Student(Model):
+    """The model to train."""
+
+    start: Start | None = None
+    """What it takes over from its teacher; none: it starts at random, or from `weights` and `embeddings`."""
+
+
 class SoftTargets(Section):
     """The soft-target loss (arXiv:1503.02531, section 2)."""
 
@@ -374,7 +413,7 @@ class Recipe(Section):
     """The transfer set and the evaluation set."""
     teacher: Model
     """The model to learn from."""
-    student: Model
+    student: Student
     """The model to train."""
     distill: Distill = Distill()
     """How the student learns."""

@@ -16,6 +16,8 @@ from edgedistill.recipe import (
     Emulate,
     Optimizer,
     Recipe,
+    Start,
+    StartMethod,
     recipe_from_mapping,
     recipe_from_yaml,
     recipe_schema,
@@ -363,9 +365,11 @@ def test_what_the_starter_comments_out_are_the_defaults(tmp_path: Path) -> None:
     text, uncommented = re.subn(r"(?m)^( *)# ( *(?:- \{|[a-z_0-9]+:(?: |$)).*)$", r"\1\2", STARTER.read_text("utf-8"))
     assert uncommented > 30
     all_keys = recipe_from_yaml(written(tmp_path, text)).model_dump()
-    assert len(all_keys["distill"].pop("hints")) == 1  # the one example that is no default
+    # the two examples that are no defaults
+    assert len(all_keys["distill"].pop("hints")) == 1
+    assert all_keys["student"].pop("start") == Start(method=StartMethod.SLICE_CHANNELS).model_dump()
     plain = recipe_from_yaml(STARTER).model_dump()
-    del plain["distill"]["hints"]
+    del plain["distill"]["hints"], plain["student"]["start"]
     assert all_keys == plain
 
 

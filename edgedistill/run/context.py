@@ -159,6 +159,15 @@ class Context:
         """Return the student as it is before training: the same at every call."""
         return self._seeded_model(self.recipe.student, self.transfer_set, self.output_count, role="student")
 
+    def started_student(self) -> tuple[nn.Module, str]:
+        """Return the student as distillation starts with it, and what it took over from its teacher, in words."""
+        student, start = self.new_student(), self.recipe.student.start
+        if start is None:
+            return student, ""
+        from edgedistill.distill.start.starting import start_from_teacher  # noqa: PLC0415 - only some recipes need it
+
+        return student, start_from_teacher(student, self.teacher, self.transfer_set, start).text
+
     def trained_student(self) -> nn.Module:
         """Return the distilled student of this run."""
         from edgedistill.distill.student import load_student  # noqa: PLC0415 - only some steps need it

@@ -85,7 +85,9 @@ class Keys:
     def distill(self) -> str:
         """Key of the student."""
         settings = self.recipe.distill.model_dump(mode="json", exclude={"baseline"})
-        return self._key("distill", teach=self.teach, student=self._student, settings=settings, **self._labelled)
+        start = self.recipe.student.start
+        parts = {**self._labelled, **({} if start is None else {"start": start.model_dump(mode="json")})}
+        return self._key("distill", teach=self.teach, student=self._student, settings=settings, **parts)
 
     @cached_property
     def baseline(self) -> str:

@@ -25,7 +25,7 @@ ALONE = "student/alone.safetensors"
 def distill(context: Context) -> Outcome:
     """Train the student from the teacher's outputs."""
     key = context.keys.distill
-    student = context.new_student()
+    student, started = context.started_student()
     learn = distill_embeddings if context.recipe.task is Task.EMBEDDING else distill_student
     history = learn(
         student,
@@ -38,7 +38,8 @@ def distill(context: Context) -> Outcome:
         evaluate=context.test_score,
         progress=context.progress,
     )
-    return _outcome(context, student, history, stage="student", path=STUDENT)
+    outcome = _outcome(context, student, history, stage="student", path=STUDENT)
+    return Outcome({**outcome.result, "notes": [started] if started else []}, outcome.written)
 
 
 def baseline(context: Context) -> Outcome:

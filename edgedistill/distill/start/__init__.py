@@ -1,0 +1,1 @@
+"""Starting points: a student that begins with what its teacher knows."""
