@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import probe_on_data
 from edgedistill.distill.objective import DistillObjective, EmbeddingObjective, LabelObjective, student_layers
+from edgedistill.distill.read_ahead import ReadAhead
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.training import fit
 from edgedistill.errors import DataError, ModelError, nearest
@@ -69,7 +70,7 @@ def distill(
         objective = DistillObjective(soft_targets, settings, student_features=shapes.features)
     return fit(
         student,
-        transfer_set,
+        ReadAhead(transfer_set, soft_targets),
         training=settings,
         objective=objective,
         seed=seed,
@@ -98,7 +99,7 @@ def distill_embeddings(
     probe_on_data(student, transfer_set, (), role="student")
     return fit(
         student,
-        transfer_set,
+        ReadAhead(transfer_set, soft_targets),
         training=settings,
         objective=EmbeddingObjective(soft_targets),
         seed=seed,
