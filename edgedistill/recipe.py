@@ -174,6 +174,7 @@ class Optimizer(StrEnum):
 
     SGD = "sgd"
     ADAMW = "adamw"
+    DOT = "dot"
 
 
 class Training(Section):
@@ -184,7 +185,8 @@ class Training(Section):
     batch_size: int = Field(default=128, ge=1, le=65_536)
     """Samples of one step."""
     optimizer: Optimizer = Optimizer.SGD
-    """`sgd` (Nesterov momentum 0.9) or `adamw`."""
+    """`sgd` (Nesterov momentum 0.9), `adamw`, or `dot`: distillation learns with a larger momentum than the labels
+    (arXiv:2307.08436), for a second backward pass in each step; without a teacher it is plain momentum."""
     learning_rate: float = Field(default=0.1, gt=0, le=10)
     """Highest learning rate."""
     weight_decay: float = Field(default=5e-4, ge=0, le=1)
@@ -204,6 +206,8 @@ class Distill(Training):
     """Learning from the teacher's outputs."""
     hints: tuple[Hint, ...] = ()
     """Learning from the teacher's features."""
+    dot_delta: float = Field(default=0.075, ge=0, le=0.1)
+    """Of `optimizer: dot`: what distillation's momentum is above 0.9, and that of the labels below."""
     baseline: bool = False
     """Also train the same student alone, on labels only and as long, to show what distillation gained."""
 

@@ -225,7 +225,7 @@ def test_problems_stand_one_per_line(tmp_path: Path) -> None:
     ("added", "expected"),
     [
         ("flip: yes", "unknown key 'flip'"),
-        ("distill: {optimizer: adam}", "'distill.optimizer' is \"adam\"; wanted 'sgd' or 'adamw'"),
+        ("distill: {optimizer: adam}", "'distill.optimizer' is \"adam\"; wanted 'sgd', 'adamw' or 'dot'"),
         ("distill:", "'distill' is null; wanted keys and values (without the key, the defaults hold)"),
         ("distill: {hints: [{teacher: a}]}", "'distill.hints.0.student' is missing"),
         ("distill: {baseline: 1}", "'distill.baseline' is 1; wanted a valid boolean"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,13 @@ class Objective(Protocol):
             indices: (batch,), int64: which samples they are.
             view: the view that they are shown in.
         """
+
+
+@runtime_checkable
+class TwoPartObjective(Protocol):
+    """An objective that tells what part of its last loss was the task's: labels, as the recipe weights them."""
+
+    task_loss: Tensor | None
 
 
 class LabelObjective:
@@ -151,6 +158,7 @@ class DistillObjective:
         )
         self._soft_targets = soft_targets
         self._settings = settings
+        self.task_loss: Tensor | None = None
 
     def __call__(self, model: nn.Module, inputs: Tensor, batch: Batch, indices: Indices, view: int) -> Tensor:
         """Return the weighted sum of the losses; a loss of weight 0 is not computed."""
@@ -159,7 +167,8 @@ class DistillObjective:
             logits = model(inputs)
         losses = [self._hint(place, taps[hint.student], teacher) for place, hint in enumerate(settings.hints)]
         if settings.label_weight:
-            losses.append(settings.label_weight * label_loss(logits, batch))
+            self.task_loss = settings.label_weight * label_loss(logits, batch)
+            losses.append(self.task_loss)
         if settings.soft_targets.weight:
             soft = soft_target_loss(logits, teacher.logits, temperature=settings.soft_targets.temperature)
             losses.append(settings.soft_targets.weight * soft)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from edgedistill.recipe import Optimizer
+from edgedistill.distill.distillation_oriented import DistillationOriented
+from edgedistill.recipe import Distill, Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,9 @@ def optimizer_of(modules: Iterable[nn.Module], training: Training) -> torch.opti
     # Fused: small students have many small tensors, and one call per tensor costs five times as much.
     if training.optimizer is Optimizer.ADAMW:
         return torch.optim.AdamW(groups, training.learning_rate, fused=True)
+    if training.optimizer is Optimizer.DOT:
+        delta = training.dot_delta if isinstance(training, Distill) else 0.0
+        return DistillationOriented(groups, training.learning_rate, momentum=MOMENTUM, delta=delta)
     return torch.optim.SGD(groups, training.learning_rate, momentum=MOMENTUM, nesterov=True, fused=True)
 
 

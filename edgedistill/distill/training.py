@@ -16,8 +16,10 @@ import torch
 
 from edgedistill.distill.averaging import WeightAverage
 from edgedistill.distill.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from edgedistill.distill.distillation_oriented import backpropagate
 from edgedistill.distill.history import History, HistoryPoint, StepInfo
 from edgedistill.distill.modes import evaluating
+from edgedistill.distill.objective import TwoPartObjective
 from edgedistill.distill.optimizer import optimizer_of
 from edgedistill.distill.prefetch import prefetched
 from edgedistill.distill.schedule import schedule_of, seed_of
@@ -141,7 +143,8 @@ class _Fitting:
         loss = self._objective(self.model, inputs, batch, step.indices, step.view)
         self._loss_sum += _finite(loss, step)
         self._loss_count += 1
-        torch.autograd.backward(loss)
+        task = self._objective.task_loss if isinstance(self._objective, TwoPartObjective) else None
+        backpropagate(loss, task, self._optimizer)
         self._optimizer.step()
         if self._average:
             self._average.update(self.model, count=step.number)

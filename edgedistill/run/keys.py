@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Raised when a step computes something else than before from the same recipe.
 VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 3, "bench": 2, "devices": 1}
-TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline"}
+TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline", "dot_delta"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from edgedistill.distill.objective import teacher_layers
 from edgedistill.distill.student import distill, load_student, save_student, train_alone
 from edgedistill.distill.teacher_cache import SoftTargets, teach
 from edgedistill.errors import DataError, ModelError
-from edgedistill.recipe import Distill, Hint, Training
+from edgedistill.recipe import Distill, Hint, Optimizer, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +74,23 @@ def test_seed_decides_and_nothing_else_does(transfer_set: NoiseSet, soft_targets
 
     assert torch.equal(trained(0, noise=1), trained(0, noise=2))
     assert not torch.equal(trained(0, noise=1), trained(1, noise=1))
+
+
+def test_with_dot_labels_and_teacher_have_momenta_of_their_own(
+    transfer_set: NoiseSet, soft_targets: SoftTargets, small_net: Nets
+) -> None:
+    def trained(**changes: object) -> dict[str, torch.Tensor]:
+        student = small_net(seed=3)
+        settings = SETTINGS.model_copy(update={"optimizer": Optimizer.DOT, "label_weight": 0.5, **changes})
+        distill(student, transfer_set, soft_targets, settings=settings, seed=0)
+        return student.state_dict()
+
+    dot, plain, again = trained(), trained(dot_delta=0.0), trained()
+    assert all(torch.equal(dot[name], again[name]) for name in dot)
+    assert not torch.equal(dot["head.weight"], plain["head.weight"])
+    # without labels there is one kind of loss, and no difference
+    alone, other = trained(label_weight=0.0), trained(label_weight=0.0, dot_delta=0.0)
+    assert all(torch.equal(alone[name], other[name]) for name in alone)
 
 
 def test_misfits_are_named_before_training(
