@@ -89,6 +89,9 @@ class Data(Section):
     """From raw sample to model input; it travels with the artifact and runs on the device."""
     views: Views = Views()
     """How training samples are varied; evaluation never is."""
+    workers: int = Field(default=1, ge=0, le=16)
+    """Threads that make batches and read the teacher's outputs while the model computes; 0 makes each in its turn. The
+    result is the same, bit for bit."""
 
 
 class Model(Section):

@@ -38,14 +38,15 @@ class TokenizedTexts:
         tokenizer: of the model that is to see them.
         views: how a text is varied.
         seed: of all random choices, 0 or greater.
+        workers: threads that may make its batches.
 
     Raises:
         DataError: a view is asked for that texts do not have.
     """
 
-    def __init__(self, samples: Samples, tokenizer: Tokenizer, views: Views, seed: int) -> None:
+    def __init__(self, samples: Samples, tokenizer: Tokenizer, views: Views, seed: int, *, workers: int = 1) -> None:
         _refuse_other_views(views)
-        self.samples = samples
+        self.samples, self.workers = samples, workers
         self.tokenizer = tokenizer
         self.preprocessing: Preprocessing = tokenizer.preprocessing
         self._limits = tokenizer.preprocessing

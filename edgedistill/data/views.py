@@ -34,7 +34,13 @@ DRAWS_KEPT = 8
 
 
 def transfer_set(
-    samples: Samples, preprocessing: Preprocessing, views: Views, seed: int, *, tokenizer: Tokenizer | None = None
+    samples: Samples,
+    preprocessing: Preprocessing,
+    views: Views,
+    seed: int,
+    *,
+    tokenizer: Tokenizer | None = None,
+    workers: int = 1,
 ) -> TransferSet:
     """Return samples in views.
 
@@ -44,6 +50,7 @@ def transfer_set(
         views: how a sample is varied.
         seed: of all random choices, 0 or greater.
         tokenizer: of texts.
+        workers: threads that may make its batches, 0 or more; they decide nothing else.
 
     Raises:
         DataError: a view is asked for that such samples do not have, the samples have another shape, or texts come
@@ -52,8 +59,8 @@ def transfer_set(
     if preprocessing.kind == "text":
         if tokenizer is None:
             raise DataError("texts", found="no tokenizer", wanted="the one of the model that is to see them")
-        return TokenizedTexts(samples, tokenizer, views, seed)
-    return ViewedSamples(samples, preprocessing, views, seed)
+        return TokenizedTexts(samples, tokenizer, views, seed, workers=workers)
+    return ViewedSamples(samples, preprocessing, views, seed, workers=workers)
 
 
 class ViewedSamples:
@@ -68,15 +75,18 @@ class ViewedSamples:
         preprocessing: from raw sample to model input.
         views: how a sample is varied.
         seed: of all random choices, 0 or greater.
+        workers: threads that may make its batches.
 
     Raises:
         DataError: a view that needs images is asked for of arrays, or the samples have another shape.
     """
 
-    def __init__(self, samples: Samples, preprocessing: NumericPreprocessing, views: Views, seed: int) -> None:
+    def __init__(
+        self, samples: Samples, preprocessing: NumericPreprocessing, views: Views, seed: int, *, workers: int = 1
+    ) -> None:
         _refuse_image_views(preprocessing, views)
         _refuse_other_shape(samples, preprocessing)
-        self.samples = samples
+        self.samples, self.workers = samples, workers
         self._raw = cast("NDArray[np.uint8] | NDArray[np.float32]", samples.raw)  # the dtype was compared just now
         self.preprocessing: Preprocessing = preprocessing
         self._views = views

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedistill.distill.prefetch import workers_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,6 +30,7 @@ class ReadAhead:
     def __init__(self, transfer_set: TransferSet, soft_targets: SoftTargets) -> None:
         self.samples: Samples = transfer_set.samples
         self.preprocessing: Preprocessing = transfer_set.preprocessing
+        self.workers = workers_of(transfer_set)
         self._transfer_set, self._soft_targets = transfer_set, soft_targets
 
     @property

@@ -30,7 +30,7 @@ from edgedistill.distill.cache_files import (
 from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import checked_logits, probe_on_data, tapped
 from edgedistill.distill.modes import evaluating
-from edgedistill.distill.prefetch import prefetched
+from edgedistill.distill.prefetch import prefetched, workers_of
 from edgedistill.distill.stored_rows import TeacherOutputs, errors_of, read_back, stored
 from edgedistill.errors import EdgeDistillError, ResourceError
 from edgedistill.progress import SILENT
@@ -54,7 +54,7 @@ CLASSES = "classes"
 WHOLE_VIEW_BYTES = 128 * 2**20
 """A view up to this size is read into memory at once; of a larger one, shards are mapped."""
 VIEWS_OPEN = 2
-READ_AHEAD = 8
+READ_AHEAD = 20
 """Batches of rows that may wait for the training to ask for them."""
 
 logger = logging.getLogger(__name__)
@@ -218,9 +218,10 @@ def teach(
     sizes = cache_files.predicted_sizes(shapes, rows=all_rows - found_rows, storage=storage)
     if missing:
         logger.info("teacher outputs: %s; to compute: %s; %s free", share, sizes.text, bytes_text(free))
+    load = partial(_inputs, transfer_set)
     with (
         progress.track("teach", total=all_rows) as tracker,
-        closing(prefetched(_jobs(missing), partial(_inputs, transfer_set))) as batches,
+        closing(prefetched(_jobs(missing), load, workers=workers_of(transfer_set))) as batches,
         evaluating(teacher),
     ):
         told = f"{share} · {bytes_text(sizes.total)} to write" if missing else share

@@ -21,7 +21,7 @@ from edgedistill.distill.history import History, HistoryPoint, StepInfo
 from edgedistill.distill.modes import evaluating
 from edgedistill.distill.objective import TwoPartObjective
 from edgedistill.distill.optimizer import optimizer_of
-from edgedistill.distill.prefetch import prefetched
+from edgedistill.distill.prefetch import prefetched, workers_of
 from edgedistill.distill.schedule import schedule_of, seed_of
 from edgedistill.errors import ModelError
 from edgedistill.progress import SILENT
@@ -101,7 +101,7 @@ def fit(
     with (
         torch.random.fork_rng(devices=[]),
         progress.track(title, total=schedule.total_steps) as tracker,
-        closing(prefetched(schedule.steps(start=fitting.step), load)) as loaded,
+        closing(prefetched(schedule.steps(start=fitting.step), load, workers=workers_of(transfer_set))) as loaded,
     ):
         tracker.advance(fitting.step, note=fitting.note())
         for step, batch in loaded:

@@ -230,7 +230,14 @@ class Context:
 
     def _in_views(self, samples: Samples) -> TransferSet:
         data = self.recipe.data
-        return transfer_set(samples, data.preprocessing, data.views, self.recipe.seed, tokenizer=self.tokenizer)
+        return transfer_set(
+            samples,
+            data.preprocessing,
+            data.views,
+            self.recipe.seed,
+            tokenizer=self.tokenizer,
+            workers=data.workers,
+        )
 
     def _samples(self, split: Literal["train", "test"]) -> Samples:
         return load(self.recipe, self.recipe_folder, split, progress=self.progress)

@@ -50,7 +50,8 @@ def seen_by_teacher(recipe: Recipe, recipe_folder: Path, samples: Samples, stude
         max_length=_max_length(recipe, limits.max_length),
         max_characters=limits.max_characters,
     )
-    return TokenizedTexts(samples, tokenizer_of(own, recipe_folder, texts=()), student_set.views, recipe.seed)
+    tokenizer, workers = tokenizer_of(own, recipe_folder, texts=()), student_set.workers
+    return TokenizedTexts(samples, tokenizer, student_set.views, recipe.seed, workers=workers)
 
 
 def text_inputs(seen: TransferSet) -> TextInputs | None:

@@ -8,6 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from edgedistill.distill import cache_files
 from edgedistill.distill.objective import teacher_layers
 from edgedistill.distill.student import distill, load_student, save_student, train_alone
 from edgedistill.distill.teacher_cache import SoftTargets, teach
@@ -74,6 +75,29 @@ def test_seed_decides_and_nothing_else_does(transfer_set: NoiseSet, soft_targets
 
     assert torch.equal(trained(0, noise=1), trained(0, noise=2))
     assert not torch.equal(trained(0, noise=1), trained(1, noise=1))
+
+
+@pytest.mark.parametrize("workers", [0, 2, 16])
+def test_the_number_of_loader_threads_changes_no_bit(
+    transfer_set: NoiseSet,
+    teacher: SmallNet,
+    soft_targets: SoftTargets,
+    small_net: Nets,
+    tmp_path: Path,
+    workers: int,
+) -> None:
+    def trained(targets: SoftTargets) -> torch.Tensor:
+        student = small_net(5, seed=4)
+        distill(student, transfer_set, targets, settings=SETTINGS, seed=0)
+        return student.head.weight
+
+    before = trained(soft_targets)
+    transfer_set.workers = workers
+    layers = teacher_layers(SETTINGS.hints)
+    again = teach(teacher, transfer_set, key="k", folder=tmp_path / "again", views_needed=2, layers=layers)
+    for shard in cache_files.shards_of(samples=120, views=2):
+        assert (again.home / shard.name).read_bytes() == (soft_targets.home / shard.name).read_bytes()
+    assert torch.equal(trained(again), before)
 
 
 def test_with_dot_labels_and_teacher_have_momenta_of_their_own(
