@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from edgedistill.errors import GateError
+from edgedistill.errors import GateError, UnsupportedError, nearest
 from edgedistill.quantize.spec import ActivationType, BiasType, Granularity, QuantSpec, ScaleFormat, Symmetry
 from edgedistill.targets.base import DeviceProfile, Severity, profiles_from_folder
 from edgedistill.targets.phone_coreml.deployment import Deployment
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgedistill.targets.base import Artifact, Issue, Package, QuantizedTensor
 
 HERE = Path(__file__).parent
+CORE_AI = "core_ai"
 
 
 class PhoneCoreMl:
@@ -31,6 +32,19 @@ class PhoneCoreMl:
         """Return the known devices by name, each once per oldest system it can be built for."""
         devices = profiles_from_folder(HERE / "profiles").values()
         return {profile.name: profile for device in devices for profile in _by_deployment(device)}
+
+    def check_options(self, profile: DeviceProfile) -> None:
+        """Refuse options of a recipe other than `core_ai: true` or `false`.
+
+        Raises:
+            UnsupportedError: an option is not known, or its value has another form.
+        """
+        for name, value in profile.options.items():
+            thing = f"option '{name}' of target '{self.name}'"
+            if name != CORE_AI:
+                raise UnsupportedError(thing, found="not known", fix=nearest(name, (CORE_AI,)))
+            if not isinstance(value, bool):
+                raise UnsupportedError(thing, found=repr(value), wanted="true or false")
 
     def quant_spec(self, profile: DeviceProfile) -> QuantSpec:  # noqa: ARG002 - the contract's; every device wants the same
         """Return numbers that a Core ML package holds bit for bit."""
@@ -77,12 +91,25 @@ class PhoneCoreMl:
         return quantized_tensors(read_package(artifact.folder / artifact.model))
 
     def executors(self, artifact: Artifact) -> Sequence[Executor]:
-        """Return our interpreter of the saved package, in fp32 and in emulated fp16."""
+        """Return our interpreter of the saved package, in fp32 and in emulated fp16.
+
+        Before it comes Apple's Core AI runtime, where the artifact has that form and the packages are there.
+        """
+        from edgedistill.targets.phone_coreml import core_ai  # noqa: PLC0415 - as above
         from edgedistill.targets.phone_coreml.executors import InterpretedPackage  # noqa: PLC0415 - as above
         from edgedistill.targets.phone_coreml.interpreter import Precision  # noqa: PLC0415 - as above
 
-        path = artifact.folder / artifact.model
-        return [InterpretedPackage(path, precision) for precision in (Precision.FP32, Precision.FP16)]
+        path, asset = artifact.folder / artifact.model, artifact.folder / core_ai.MODEL
+        witnesses = [core_ai.CoreAiAsset(asset)] if asset.is_dir() and core_ai.missing() is None else []
+        return [
+            *witnesses,
+            *(InterpretedPackage(path, precision) for precision in (Precision.FP32, Precision.FP16)),
+        ]
+
+
+def with_core_ai(profile: DeviceProfile) -> bool:
+    """Tell whether an artifact for this profile is to carry the program in Core AI's form as well."""
+    return bool(profile.options.get(CORE_AI, False))
 
 
 def _by_deployment(device: DeviceProfile) -> Iterator[DeviceProfile]:

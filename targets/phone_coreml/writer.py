@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from edgedistill.data.inputs import model_inputs
 from edgedistill.data.preprocessing import ImagePreprocessing
@@ -18,6 +19,7 @@ from edgedistill.quantize.patterns import Role, role_of
 from edgedistill.quantize.program import Arithmetic
 from edgedistill.targets.app_files import as_an_app_gives_them
 from edgedistill.targets.folder import seal
+from edgedistill.targets.phone_coreml import core_ai
 from edgedistill.targets.phone_coreml.convert import IMAGE, OUTPUTS, input_of, model_from_program
 from edgedistill.targets.phone_coreml.deployment import deployment_of
 from edgedistill.targets.phone_coreml.executors import LIMITS, InterpretedPackage, normalised
@@ -26,8 +28,10 @@ from edgedistill.targets.phone_coreml.package import write_package
 from edgedistill.targets.phone_coreml.read_back import biases
 from edgedistill.targets.phone_coreml.saved import package_bytes, read_package
 from edgedistill.targets.phone_coreml.swift import SwiftPackage, module_name, package_hash
+from edgedistill.targets.phone_coreml.target import with_core_ai
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -85,7 +89,19 @@ def write_artifact(
     model = swift.model.relative_to(into).as_posix()
     readme = README.format(name=package.name, title=profile.title, module=swift.module, model=model)
     (into / "README.txt").write_text(readme, "utf-8")
-    return seal(into, {**card, "model": model, "notes": list(NOTES)})
+    notes = [*NOTES, *_second_form(program, profile, inputs, into)]
+    return seal(into, {**card, "model": model, "notes": notes})
+
+
+def _second_form(program: QuantizedProgram, profile: DeviceProfile, inputs: Inputs, into: Path) -> Iterator[str]:
+    """Write the program for Core AI where the recipe asks for it, and yield what came of that."""
+    if not with_core_ai(profile):
+        return
+    reason = core_ai.emit(program, torch.from_numpy(inputs[:1]), into / core_ai.MODEL)
+    said = (
+        f"no {core_ai.MODEL}: {reason}" if reason else f"the same program as {core_ai.MODEL}, a beta format of iOS 27"
+    )
+    yield f"Core AI: {said}"
 
 
 def _check_biases(program: QuantizedProgram, model: Path) -> None:
