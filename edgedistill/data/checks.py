@@ -15,7 +15,13 @@ from edgedistill.errors import DataError, ResourceError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgedistill.data.preprocessing import ArrayPreprocessing, ImagePreprocessing, NumericPreprocessing
+    from edgedistill.data.preprocessing import (
+        ArrayPreprocessing,
+        AudioPreprocessing,
+        ImagePreprocessing,
+        NumericPreprocessing,
+    )
+    from edgedistill.data.transfer_set import Raw
 
 Split = Literal["train", "test"]
 
@@ -39,6 +45,7 @@ class RawSplit:
         classes: class names in label order.
         fingerprint: sha256 over what it was read from.
         numbers: (n,), int64: each sample's number in the source; None where the split is all of it.
+        synthetic: what made the samples, where no sensor or person did.
     """
 
     raw: NDArray[np.generic]
@@ -46,6 +53,7 @@ class RawSplit:
     classes: tuple[str, ...]
     fingerprint: str
     numbers: NDArray[np.int64] | None = None
+    synthetic: str = ""
 
     def number(self, index: int) -> int:
         """Return the number in the source of the split's sample `index`."""
@@ -81,14 +89,10 @@ def checked_samples(
         raise DataError(thing, found="no samples")
     if split == "train":
         _refuse_empty_classes(labels, names, thing=thing)
-    raw = (
-        _images(found.raw, preprocessing, thing=thing)
-        if preprocessing.kind == "image"
-        else _arrays(found, preprocessing, thing=thing)
-    )
+    raw = _raw(found, preprocessing, thing=thing)
     text = "|".join((found.fingerprint, split, repr(preprocessing.raw_shape), repr(names)))
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    return Samples(raw=raw, labels=labels, classes=names, fingerprint=fingerprint)
+    return Samples(raw=raw, labels=labels, classes=names, fingerprint=fingerprint, synthetic=found.synthetic)
 
 
 def numbered_classes(labels: NDArray[np.generic], *, thing: str) -> tuple[str, ...]:
@@ -166,6 +170,26 @@ def _refuse_empty_classes(labels: NDArray[np.int64], names: tuple[str, ...], *, 
             found=f"no training sample of {len(missing)} classes: {', '.join(missing[:5])}",
             wanted="at least one of each",
         )
+
+
+def _raw(found: RawSplit, preprocessing: NumericPreprocessing, *, thing: str) -> Raw:
+    if preprocessing.kind == "image":
+        return _images(found.raw, preprocessing, thing=thing)
+    if preprocessing.kind == "audio":
+        return _sounds(found.raw, preprocessing, thing=thing)
+    return _arrays(found, preprocessing, thing=thing)
+
+
+def _sounds(raw: NDArray[np.generic], preprocessing: AudioPreprocessing, *, thing: str) -> NDArray[np.int16]:
+    if raw.dtype != np.int16 or raw.shape[1:] != preprocessing.raw_shape:
+        (samples,) = preprocessing.raw_shape
+        raise DataError(
+            thing,
+            found=f"{raw.dtype} {raw.shape}",
+            wanted=f"int16 sounds (n, {samples})",
+            fix="keep sounds raw: features belong to 'data.preprocessing', which also runs on the device",
+        )
+    return cast("NDArray[np.int16]", raw)
 
 
 def _images(raw: NDArray[np.generic], preprocessing: ImagePreprocessing, *, thing: str) -> NDArray[np.uint8]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edgedistill.progress import Progress
 
 PAIR = 2
+RAW_DTYPES = {"image": np.uint8, "array": np.float32, "audio": np.int16}
+"""Numbers of raw samples, by kind of preprocessing."""
 
 
 @runtime_checkable
@@ -117,7 +119,7 @@ def _materialised(
     dataset: SizedDataset, source: str, *, preprocessing: NumericPreprocessing, progress: Progress
 ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
     """Return all samples (n, *raw_shape) and labels (n,)."""
-    dtype = np.dtype(np.uint8 if preprocessing.kind == "image" else np.float32)
+    dtype = np.dtype(RAW_DTYPES[preprocessing.kind])
     count = len(dataset)
     thing = f"'{source}'"
     refuse_large(count * int(np.prod(preprocessing.raw_shape)) * dtype.itemsize, thing=thing)
@@ -155,6 +157,11 @@ def _sample(sample: object, preprocessing: NumericPreprocessing, *, thing: str) 
     except Exception as error:
         raise DataError(thing, found=f"no array can be made of it: {error}") from error
     shape = values.shape
+    if preprocessing.kind == "audio":
+        if values.dtype != np.int16 or shape != preprocessing.raw_shape:
+            found = f"{values.dtype} {shape}"
+            raise DataError(thing, found=found, wanted=f"int16 {preprocessing.raw_shape}, one channel")
+        return values
     if preprocessing.kind == "array":
         if values.dtype.kind not in "iuf" or shape != preprocessing.raw_shape:
             found = f"{values.dtype} {shape}"

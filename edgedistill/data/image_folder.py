@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgedistill.cache import cache_folder
+from edgedistill.data import class_folder
 from edgedistill.data.arrays import resize_image
 from edgedistill.data.checks import RawSplit
-from edgedistill.data.split import test_members
 from edgedistill.data.whole_file import written_whole
-from edgedistill.errors import DataError, nearest
+from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL import Image
 
     from edgedistill.data.checks import Split
+    from edgedistill.data.class_folder import ClassFile
     from edgedistill.data.preprocessing import ImagePreprocessing
     from edgedistill.progress import Progress
 
@@ -41,29 +40,14 @@ FORMATS = {
 }
 """Formats by suffix. Pillow is kept from guessing: one of its formats runs a PostScript interpreter."""
 
+KIND = class_folder.FileKind("image-folder", tuple(FORMATS), lambda: f"pillow {version('pillow')}")
+
 MAX_FILE_BYTES = 64 << 20
 MAX_PIXELS, MAX_SIDE = 64_000_000, 32_768
 """Largest image that is decoded; a small file may claim to be much larger."""
 
 DEEP_MODES = ("I", "F")
 """Pillow's modes of more than 8 bits, which it would clip to 255 without a word."""
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """One image.
-
-    Args:
-        path: where it is.
-        name: its path in the folder, with forward slashes.
-        label: name of its class.
-        split: "train" or "test"; None where the folder has no such subfolders.
-    """
-
-    path: Path
-    name: str
-    label: str
-    split: Split | None
 
 
 def read(
@@ -91,13 +75,13 @@ def read(
         ResourceError: the disk is full.
     """
     thing = f"'image-folder:{folder}'"
-    files = _listed(folder, thing=thing)
-    names = _class_names({file.label for file in files}, classes, thing=thing)
-    mine = _of_split(files, names, split)
+    files = class_folder.listed(folder, KIND, thing=thing)
+    names = class_folder.class_names({file.label for file in files}, classes, thing=thing)
+    mine = class_folder.of_split(files, names, split)
     if not mine:
         raise DataError(thing, found=f"no image for '{split}'", fix=f"add some below '{folder / split}'")
     labels = np.array([names.index(file.label) for file in mine], np.int64)
-    content = _fingerprint(files)
+    content = class_folder.fingerprint(files, KIND)
     text = "|".join((content, split, repr(preprocessing.raw_shape), *(file.name for file in mine)))
     kept = cache_folder() / "image-folder" / f"{hashlib.sha256(text.encode()).hexdigest()}.npy"
     if not kept.exists():
@@ -113,108 +97,10 @@ def fingerprint(folder: Path) -> str:
     Raises:
         DataError: the folder is empty, or a link leads out of it.
     """
-    return _fingerprint(_listed(folder, thing=f"'image-folder:{folder}'"))
+    return class_folder.fingerprint(class_folder.listed(folder, KIND, thing=f"'image-folder:{folder}'"), KIND)
 
 
-def _fingerprint(files: list[ImageFile]) -> str:
-    states = hashlib.sha256(f"pillow {version('pillow')}".encode())
-    for file in files:
-        state = file.path.stat()
-        states.update(f"{file.path.absolute()}|{state.st_size}|{state.st_mtime_ns}\n".encode())
-    known = cache_folder() / "image-folder" / f"{states.hexdigest()}.sha256"
-    if not known.exists():
-        with written_whole(known) as path:
-            path.write_text(_content_hash(files))
-    return known.read_text("ascii")
-
-
-def _content_hash(files: list[ImageFile]) -> str:
-    digest = hashlib.sha256(f"pillow {version('pillow')}".encode())
-    for file in files:
-        with file.path.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{file.name}|{content}\n".encode())
-    return digest.hexdigest()
-
-
-def _listed(folder: Path, *, thing: str) -> list[ImageFile]:
-    """Return all images, sorted by name."""
-    if not folder.is_dir():
-        raise DataError(thing, found="no such folder")
-    subfolders = {path.name for path in folder.iterdir() if path.is_dir()}
-    files: list[ImageFile] = []
-    if _has_splits(folder, subfolders, thing=thing):
-        files += _images_below(folder, folder / "train", "train", thing=thing)
-        files += _images_below(folder, folder / "test", "test", thing=thing)
-    else:
-        files += _images_below(folder, folder, None, thing=thing)
-    if not files:
-        raise DataError(
-            thing,
-            found=f"no images; its subfolders: {', '.join(sorted(subfolders)) or 'none'}",
-            wanted=f"train/CLASS/* and test/CLASS/*, or CLASS/*, with {', '.join(FORMATS)}",
-        )
-    return sorted(files, key=lambda file: file.name)
-
-
-def _has_splits(folder: Path, subfolders: set[str], *, thing: str) -> bool:
-    """Return whether the subfolders are train and test; a class may be called "train" as well.
-
-    Raises:
-        DataError: it is not clear which of the two is meant.
-    """
-    if "train" not in subfolders or any(path.suffix.lower() in FORMATS for path in (folder / "train").iterdir()):
-        return False
-    if subfolders != {"train", "test"}:
-        raise DataError(
-            thing,
-            found=f"a subfolder 'train' with subfolders of its own, beside: {', '.join(sorted(subfolders))}",
-            wanted="train/CLASS/* and test/CLASS/* and nothing else, or CLASS/*",
-        )
-    return True
-
-
-def _images_below(root: Path, folder: Path, split: Split | None, *, thing: str) -> Iterator[ImageFile]:
-    """Give the images of every class below a folder, which may be missing."""
-    inside = root.resolve()
-    for path in folder.glob("*/**/*"):
-        if path.suffix.lower() not in FORMATS or not path.is_file():
-            continue
-        name = path.relative_to(root).as_posix()
-        if not path.resolve().is_relative_to(inside):
-            raise DataError(
-                thing,
-                found=f"'{name}' is a link out of the folder, to '{path.resolve()}'",
-                fix="copy the file into the folder",
-            )
-        yield ImageFile(path, name, path.relative_to(folder).parts[0], split)
-
-
-def _class_names(found: set[str], chosen: tuple[str, ...], *, thing: str) -> tuple[str, ...]:
-    if not chosen:
-        return tuple(sorted(found))
-    unknown = sorted(set(chosen) - found)
-    if unknown:
-        raise DataError(thing, found=f"no class '{unknown[0]}'", fix=nearest(unknown[0], found))
-    unnamed = sorted(found - set(chosen))
-    if unnamed:
-        raise DataError(
-            thing,
-            found=f"class folders that 'data.classes' does not name: {', '.join(unnamed)}",
-            fix="name them too, or move them out of the folder",
-        )
-    return chosen
-
-
-def _of_split(files: list[ImageFile], names: tuple[str, ...], split: Split) -> list[ImageFile]:
-    if files[0].split is not None:
-        return [file for file in files if file.split == split]
-    labels = np.array([names.index(file.label) for file in files], np.int64)
-    in_test = test_members(labels, [file.name for file in files])
-    return [file for file, test in zip(files, in_test, strict=True) if test == (split == "test")]
-
-
-def _decode(files: list[ImageFile], preprocessing: ImagePreprocessing, kept: Path, progress: Progress) -> None:
+def _decode(files: list[ClassFile], preprocessing: ImagePreprocessing, kept: Path, progress: Progress) -> None:
     """Write the pixels of all files (n, height, width, channels), uint8, as one .npy."""
     with written_whole(kept) as path, progress.track("decoding images", total=len(files)) as tracker:
         shape = (len(files), *preprocessing.raw_shape)

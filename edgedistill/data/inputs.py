@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from edgedistill.data import arrays, tokens
+from edgedistill.data import arrays, sound, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ def model_inputs(raw: Raw, manifest: Mapping[str, object], folder: Path) -> Inpu
     """Return model inputs of a batch of raw samples, as the artifact's runner computes them.
 
     Args:
-        raw: (n, ...): images, arrays or texts.
+        raw: (n, ...): images, arrays, sounds or texts.
         manifest: JSON form of the preprocessing.
         folder: of the artifact: the files that the preprocessing names are there.
 
@@ -29,4 +29,6 @@ def model_inputs(raw: Raw, manifest: Mapping[str, object], folder: Path) -> Inpu
     """
     if manifest["kind"] == "text":
         return tokens.preprocess(cast("NDArray[np.str_]", raw), manifest, folder)
+    if manifest["kind"] == "audio":
+        return sound.preprocess(cast("NDArray[np.int16]", raw), manifest)
     return arrays.preprocess(cast("NDArray[np.uint8] | NDArray[np.float32]", raw), manifest)

@@ -6,7 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edgedistill.data.sound import band_taps
+
 Positive = Annotated[float, Field(gt=0, le=1e6)]
+
+MIN_WINDOW, MAX_WINDOW = 16, 4096
+"""Samples of a frame; a longer one would leave the transform too few exact digits."""
 
 
 class ImagePreprocessing(BaseModel):
@@ -129,5 +134,90 @@ class TextPreprocessing(BaseModel):
         return ()
 
 
-NumericPreprocessing = ImagePreprocessing | ArrayPreprocessing
+class AudioPreprocessing(BaseModel):
+    """Mel-band levels of a sound in dB over time, or their cepstrum (MFCC), normalised: `(x - mean) / std`.
+
+    The arithmetic is `sound.py`, the same file here and on the device; the model sees (1, frames, features).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    kind: Literal["audio"] = "audio"
+    """Sounds: int16, one channel."""
+    sample_rate: int = Field(default=16_000, ge=4_000, le=48_000)
+    """Samples per second; the device has to record with it."""
+    seconds: float = Field(default=1.0, ge=0.05, le=60)
+    """Length of one sound."""
+    window_ms: float = Field(default=32.0, ge=2, le=200)
+    """Length of one frame (periodic Hann window); an even, whole number of samples."""
+    hop_ms: float = Field(default=20.0, ge=1, le=200)
+    """From one frame to the next; a whole number of samples."""
+    bands: int = Field(default=40, ge=4, le=256)
+    """Triangles of equal width on the mel scale."""
+    low_hz: float = Field(default=20.0, ge=0)
+    """Lower edge of the first band."""
+    high_hz: float = Field(default=7600.0, gt=0)
+    """Upper edge of the last band, at most half the sample rate."""
+    floor_db: float = Field(default=-100.0, ge=-200, le=-20)
+    """Lowest level of a band; the loudest sine wave has about 0 dB."""
+    cepstra: int = Field(default=0, ge=0, le=256)
+    """0: band levels. Else so many coefficients of their cosine transform (DCT-II), the first one included."""
+    mean: tuple[float, ...] = (0.0,)
+    """Subtracted; one value, or one per feature."""
+    std: tuple[Positive, ...] = (1.0,)
+    """Divides after subtracting; one value, or one per feature."""
+
+    @model_validator(mode="after")
+    def _whole_frames(self) -> AudioPreprocessing:
+        for name, count in (("seconds", self.seconds), ("window_ms", self.window_ms / 1000)):
+            _require_whole(name, count * self.sample_rate)
+        _require_whole("hop_ms", self.hop_ms / 1000 * self.sample_rate)
+        samples, window = round(self.seconds * self.sample_rate), round(self.window_ms / 1000 * self.sample_rate)
+        if window % 2 or not MIN_WINDOW <= window <= MAX_WINDOW:
+            raise ValueError(f"window_ms is {window} samples; wanted an even number from {MIN_WINDOW} to {MAX_WINDOW}")
+        if window > samples:
+            raise ValueError(f"window_ms is {window} samples, and seconds {samples}; wanted a window within the sound")
+        return self
+
+    @model_validator(mode="after")
+    def _bands_in_the_spectrum(self) -> AudioPreprocessing:
+        if not self.low_hz < self.high_hz <= self.sample_rate / 2:
+            raise ValueError(f"low_hz {self.low_hz:g}, high_hz {self.high_hz:g}; wanted low < high <= sample_rate / 2")
+        if self.cepstra > self.bands:
+            raise ValueError(f"cepstra is {self.cepstra}; wanted at most as many as bands, {self.bands}")
+        window = round(self.window_ms / 1000 * self.sample_rate)
+        band_taps(self.sample_rate, window, self.bands, (str(self.low_hz), str(self.high_hz)))
+        return self
+
+    @model_validator(mode="after")
+    def _one_value_or_one_per_feature(self) -> AudioPreprocessing:
+        for name in ("mean", "std"):
+            count = len(getattr(self, name))
+            if count not in (1, self.input_shape[-1]):
+                raise ValueError(f"{name} has {count} values; wanted 1 or {self.input_shape[-1]}")
+        return self
+
+    @property
+    def input_dtype(self) -> Literal["float32"]:
+        """Type of a model input's numbers."""
+        return "float32"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one model input: (1, frames, features)."""
+        window, hop = (round(length / 1000 * self.sample_rate) for length in (self.window_ms, self.hop_ms))
+        return (1, 1 + (self.raw_shape[0] - window) // hop, self.cepstra or self.bands)
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """Shape of one raw sample: (samples,)."""
+        return (round(self.seconds * self.sample_rate),)
+
+
+def _require_whole(name: str, samples: float) -> None:
+    if abs(samples - round(samples)) > 1e-6:  # noqa: PLR2004 - a product of decimal fractions
+        raise ValueError(f"{name} is {samples:g} samples; wanted a whole number")
+
+
+NumericPreprocessing = ImagePreprocessing | ArrayPreprocessing | AudioPreprocessing
 Preprocessing = NumericPreprocessing | TextPreprocessing

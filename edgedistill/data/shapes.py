@@ -27,6 +27,8 @@ COUNTS: dict[Split, int] = {"train": 1200, "test": 600}
 VERSION = 1
 """Raise it with every change of the pixels: caches of the teacher's outputs are keyed by it."""
 
+SYNTHETIC = "shapes drawn by edgedistill"
+
 NOISE = 0.22
 """Half width of the uniform noise, of a full range of 1; the shape's contrast is 0.25 to 0.6."""
 
@@ -36,7 +38,7 @@ def read(split: Split) -> RawSplit:
     key = hashlib.sha256(f"edgedistill shapes|{VERSION}|{split}".encode()).digest()[:16]
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
     labels = np.arange(COUNTS[split], dtype=np.int64) % len(SHAPES)
-    return RawSplit(_drawn(labels, generator), labels, tuple(SHAPES), fingerprint())
+    return RawSplit(_drawn(labels, generator), labels, tuple(SHAPES), fingerprint(), synthetic=SYNTHETIC)
 
 
 def fingerprint() -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edgedistill.data.preprocessing import Preprocessing
 
-    Raw = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.str_]
+    Raw = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.int16] | NDArray[np.str_]
     Inputs = NDArray[np.float32] | NDArray[np.int32]
 
 UNKNOWN = -1
@@ -25,13 +25,15 @@ class Samples:
     """Raw samples and their labels, in memory or memory-mapped.
 
     Args:
-        raw: (n, *raw_shape); uint8 pixels (height, width, channels), float32 arrays, or texts (n,).
+        raw: (n, *raw_shape); uint8 pixels (height, width, channels), float32 arrays, int16 sounds (samples,), or
+            texts (n,).
         labels: (n,), int64, 0 to len(classes) - 1, or UNKNOWN.
         classes: class names in label order.
         fingerprint: sha256 over everything the samples were read from.
         answers: (n, classes), float32: what a teacher answered when these samples were recorded, as log
             probabilities; None where they hold no such answers.
         gold: whether the labels are people's; False where they are the recorded teacher's own answers.
+        synthetic: what made the samples, where no sensor or person did: "speech synthesised by espeak-ng 1.51".
     """
 
     raw: Raw
@@ -40,6 +42,7 @@ class Samples:
     fingerprint: str
     answers: NDArray[np.float32] | None = None
     gold: bool = True
+    synthetic: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)

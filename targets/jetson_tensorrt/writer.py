@@ -37,6 +37,7 @@ GOLDEN_FACTOR = 4.0  # of what fp16 alone moves the outputs by
 DEVICE_MODULES = (
     ("edgedistill.data", "arrays.py"),
     ("edgedistill.data", "inputs.py"),
+    ("edgedistill.data", "sound.py"),
     ("edgedistill.data", "tokens.py"),
     ("edgedistill.targets.jetson_tensorrt.device", "answer.py"),
     ("edgedistill.targets.jetson_tensorrt.device", "bench.py"),
