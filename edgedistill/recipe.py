@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgedistill.data.preprocessing import ArrayPreprocessing, ImagePreprocessing, TextPreprocessing
+from edgedistill.data.preprocessing import ArrayPreprocessing, AudioPreprocessing, ImagePreprocessing, TextPreprocessing
 from edgedistill.errors import RecipeError
 from edgedistill.recipe_file import mapping_from_file, overridden, override_from_text
 from edgedistill.recipe_problems import problems
@@ -29,6 +29,21 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
+class AudioViews(Section):
+    """How a sound is varied."""
+
+    shift_ms: float = Field(default=0.0, ge=0, le=10_000)
+    """Move by up to this many milliseconds in each direction, filling with silence."""
+    gain_db: float = Field(default=0.0, ge=0, le=40)
+    """Louder or quieter by up to so many decibels."""
+    snr_db: tuple[Annotated[float, Field(ge=-20, le=100)], Annotated[float, Field(ge=-20, le=100)]] | None = None
+    """Lowest and highest signal-to-noise ratio of the synthetic noise that is added; none adds none."""
+    mask_ms: float = Field(default=0.0, ge=0, le=10_000)
+    """Longest stretch of time that is masked (arXiv:1904.08779)."""
+    mask_bands: int = Field(default=0, ge=0, le=256)
+    """Most neighbouring bands that are masked."""
+
+
 class Views(Section):
     """How a sample is varied. A view is a pure function of (sample, view number, seed)."""
 
@@ -44,6 +59,8 @@ class Views(Section):
     """Alpha of the Beta distribution that mixes a view with another sample's (arXiv:1710.09412); 0: none."""
     drop_words: float = Field(default=0.0, ge=0, le=0.9)
     """Probability with which a view leaves a word out (texts); at 0 a text has one view, whatever `count` says."""
+    audio: AudioViews = AudioViews()
+    """How sounds are varied besides."""
 
 
 class Captured(Section):
@@ -76,8 +93,9 @@ class Data(Section):
     """The transfer set and the evaluation set."""
 
     source: str = "fashion-mnist"
-    """`fashion-mnist`, `shapes` (small, offline), `image-folder:PATH`, `npz:PATH`, `text:PATH` (`.jsonl`, `.csv`,
-    `.tsv`), `capture:FOLDER` (a store of captured completions), `python:module:function`."""
+    """`fashion-mnist`, `shapes` (small, offline), `keywords` (synthetic speech), `image-folder:PATH`,
+    `audio-folder:PATH`, `npz:PATH`, `text:PATH` (`.jsonl`, `.csv`, `.tsv`), `capture:FOLDER` (a store of captured
+    completions), `python:module:function`."""
     captured: Captured = Captured()
     """Which completions of a `capture:` source are meant."""
     classes: tuple[str, ...] = ()
@@ -85,7 +103,9 @@ class Data(Section):
     labelled: Share = 1.0
     """Share of the training samples whose class the student may see, the same of each class; the teacher answers for
     all. The student that learns alone (`distill.baseline`) has the labelled ones only, for as many steps."""
-    preprocessing: Annotated[ImagePreprocessing | ArrayPreprocessing | TextPreprocessing, Field(discriminator="kind")]
+    preprocessing: Annotated[
+        ImagePreprocessing | ArrayPreprocessing | AudioPreprocessing | TextPreprocessing, Field(discriminator="kind")
+    ]
     """From raw sample to model input; it travels with the artifact and runs on the device."""
     views: Views = Views()
     """How training samples are varied; evaluation never is."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 import functools
 import wave
 from decimal import Decimal, localcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -44,31 +44,39 @@ SAMPLE_BYTES = 2
 FULL_SCALE = 32768
 
 
-def preprocess(raw: NDArray[np.int16], manifest: Mapping[str, object]) -> NDArray[np.float32]:
+def preprocess(raw: NDArray[np.int16] | NDArray[np.str_], manifest: Mapping[str, object]) -> NDArray[np.float32]:
     """Return model inputs of a batch of sounds.
 
     Args:
-        raw: (n, samples), int16, at the sample rate of the preprocessing.
+        raw: (n, samples), int16, at the sample rate of the preprocessing; or (n,), paths of .wav files.
         manifest: JSON form of `AudioPreprocessing`.
 
     Returns:
         (n, 1, frames, features), float32, C-contiguous: `(x - mean) / std` of band levels in dB, or of their cepstrum.
 
     Raises:
-        ValueError: the batch's dtype or shape is not the one that the preprocessing wants.
+        ValueError: the batch's dtype or shape is not the one that the preprocessing wants, or a file cannot be used.
     """
     if manifest["kind"] != "audio":
         message = f"preprocessing kind: found {manifest['kind']!r}; wanted 'audio'."
         raise ValueError(message)
-    samples = sample_count(manifest)
-    if raw.dtype != np.int16 or raw.ndim != 2 or raw.shape[1] != samples:  # noqa: PLR2004 - sounds, samples
-        message = f"raw sounds: found {raw.dtype} {raw.shape}; wanted int16 (n, {samples})."
-        raise ValueError(message)
-    parts = [features(raw[start : start + SOUNDS_AT_ONCE], manifest) for start in range(0, len(raw), SOUNDS_AT_ONCE)]
-    inputs = np.concatenate(parts) if parts else features(raw, manifest)
+    sounds = _sounds(raw, manifest)
+    starts = range(0, len(sounds), SOUNDS_AT_ONCE)
+    parts = [features(sounds[start : start + SOUNDS_AT_ONCE], manifest) for start in starts]
+    inputs = np.concatenate(parts) if parts else features(sounds, manifest)
     inputs -= np.asarray(manifest["mean"], np.float32)
     inputs /= np.asarray(manifest["std"], np.float32)
     return np.ascontiguousarray(inputs[:, None])
+
+
+def _sounds(raw: NDArray[np.int16] | NDArray[np.str_], manifest: Mapping[str, object]) -> NDArray[np.int16]:
+    samples = sample_count(manifest)
+    if raw.dtype.kind == "U":
+        return np.array([sound_from_wav(Path(str(path)), manifest) for path in raw.ravel().tolist()])
+    if raw.dtype != np.int16 or raw.ndim != 2 or raw.shape[1] != samples:  # noqa: PLR2004 - sounds, samples
+        message = f"raw sounds: found {raw.dtype} {raw.shape}; wanted int16 (n, {samples})."
+        raise ValueError(message)
+    return raw  # type: ignore[return-value]  # the dtype was compared just now
 
 
 def sample_count(manifest: Mapping[str, object]) -> int:
@@ -116,9 +124,9 @@ def spectrum(raw: NDArray[np.int16], *, window: int, hop: int, bins: tuple[int, 
     real = (left + right).astype(np.float64) @ cosines
     imaginary = (left - right)[..., :-1].astype(np.float64) @ sines
     scale = 1.0 / (1 << bits)
-    for part in (real, imaginary):
-        part *= scale
-        part *= part
+    real, imaginary = real * scale, imaginary * scale
+    real *= real
+    imaginary *= imaginary
     real += imaginary
     # a sine wave of amplitude a gives a peak of (a * window / 4)^2
     real /= float((FULL_SCALE * window // 4) ** 2)
@@ -173,17 +181,18 @@ def band_taps(
         edges = _mel_edges(bands, limits)
         step = Decimal(rate) / window
         rows = []
-        for low, middle, high in zip(edges, edges[1:], edges[2:]):
+        for low, middle, high in zip(edges, edges[1:], edges[2:]):  # noqa: B905 - Python 3.8 has no strict
             first, last = int(low / step) + 1, int(high / step)
-            rows.append([
-                (place, int(_triangle(place * step, low, middle, high) * (1 << TABLE_BITS)))
-                for place in range(first, last + 1)
-            ])
+            rows.append(
+                [
+                    (place, int(_triangle(place * step, low, middle, high) * (1 << TABLE_BITS)))
+                    for place in range(first, last + 1)
+                ]
+            )
     empty = [number for number, row in enumerate(rows) if not any(weight for _, weight in row)]
     if empty:
-        message = "preprocessing bands: no frequency lies in band {} of {}; wanted fewer bands or a longer window.".format(
-            empty[0] + 1, bands
-        )
+        narrow = f"no frequency lies in band {empty[0] + 1} of {bands}"
+        message = f"preprocessing bands: {narrow}; wanted fewer bands, or a longer window."
         raise ValueError(message)
     start = min(row[0][0] for row in rows)
     stop = max(row[-1][0] for row in rows) + 1
@@ -210,7 +219,8 @@ def decibels(energy: Frames, *, floor_db: float) -> Frames:
     level = ratio * series
     level *= 8.685889638065036  # 20 / ln(10): the series is half the logarithm
     level += (exponent - small) * 3.010299956639812
-    return np.maximum(level, floor_db)
+    result: Frames = np.maximum(level, floor_db)
+    return result
 
 
 def cepstrum(level: Frames, count: int) -> Frames:
@@ -224,7 +234,8 @@ def cepstrum(level: Frames, count: int) -> Frames:
         (..., count), float64.
     """
     codes = np.rint(level * (1 << DECIBEL_BITS))
-    return codes @ _cosine_transform(level.shape[-1], count) / float(1 << (DECIBEL_BITS + CEPSTRUM_BITS))
+    result: Frames = codes @ _cosine_transform(level.shape[-1], count) / float(1 << (DECIBEL_BITS + CEPSTRUM_BITS))
+    return result
 
 
 @functools.lru_cache(maxsize=16)
@@ -237,7 +248,8 @@ def _cosine_transform(bands: int, count: int) -> Frames:
         first = int((Decimal(1) / bands).sqrt() * (1 << TABLE_BITS))
     norms = np.full(count, root, np.int64)
     norms[:1] = first
-    return ((turn[place] * norms) >> np.int64(2 * TABLE_BITS - CEPSTRUM_BITS)).astype(np.float64)
+    table: NDArray[np.int64] = (turn[place] * norms) >> np.int64(2 * TABLE_BITS - CEPSTRUM_BITS)
+    return table.astype(np.float64)
 
 
 @functools.lru_cache(maxsize=16)
@@ -246,7 +258,9 @@ def _cosines(count: int) -> NDArray[np.int64]:
     with localcontext() as context:
         context.prec = 40
         circle = Decimal("6.283185307179586476925286766559005768394")
-        values = [int((_cosine(circle * place / count) * (1 << TABLE_BITS)).to_integral_value()) for place in range(count)]
+        values = [
+            int((_cosine(circle * place / count) * (1 << TABLE_BITS)).to_integral_value()) for place in range(count)
+        ]
     return np.array(values, np.int64)
 
 
@@ -292,9 +306,8 @@ def sound_from_wav(path: Path, manifest: Mapping[str, object]) -> NDArray[np.int
         message = f"sound '{path}': {error or 'it ends too early'}."
         raise ValueError(message) from error
     if found != (rate, 1, SAMPLE_BYTES):
-        message = "sound '{}': found {} Hz, {} channel(s), {} bits; wanted {} Hz, 1 channel, 16 bits.".format(
-            path, found[0], found[1], 8 * found[2], rate
-        )
+        form = f"{found[0]} Hz, {found[1]} channel(s), {8 * found[2]} bits"
+        message = f"sound '{path}': found {form}; wanted {rate} Hz, 1 channel, 16 bits."
         raise ValueError(message)
     values = np.frombuffer(content[: len(content) // SAMPLE_BYTES * SAMPLE_BYTES], "<i2")
     sound = np.zeros(samples, np.int16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedistill.data import factory, fashion_mnist, image_folder, npz, shapes, text_file
+from edgedistill.data import audio_folder, factory, fashion_mnist, image_folder, keywords, npz, shapes, text_file
 from edgedistill.data.checks import checked_samples
 from edgedistill.data.text_rows import samples_from_rows
 from edgedistill.errors import DataError, nearest
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgedistill.data.checks import RawSplit, Split
     from edgedistill.data.preprocessing import (
+        AudioPreprocessing,
         ImagePreprocessing,
         NumericPreprocessing,
         Preprocessing,
@@ -40,8 +41,8 @@ def load(
     """Return the checked samples of one split.
 
     Args:
-        source: as the recipe has it: `fashion-mnist`, `shapes`, `image-folder:PATH`, `npz:PATH`, `text:PATH` or
-            `python:module:function`.
+        source: as the recipe has it: `fashion-mnist`, `shapes`, `keywords`, `image-folder:PATH`, `audio-folder:PATH`,
+            `npz:PATH`, `text:PATH` or `python:module:function`.
         split: "train" or "test".
         preprocessing: from raw sample to model input; samples come at its raw shape.
         classes: the recipe's class names in label order; empty takes the source's own.
@@ -96,8 +97,17 @@ class _Request:
             return self.preprocessing
         raise DataError(
             f"'{self.source}'",
-            found="'data.preprocessing.kind' is array, and the samples are images",
+            found=f"'data.preprocessing.kind' is {self.preprocessing.kind}, and the samples are images",
             fix="set 'data.preprocessing.kind: image'",
+        )
+
+    def require_sounds(self) -> AudioPreprocessing:
+        if self.preprocessing.kind == "audio":
+            return self.preprocessing
+        raise DataError(
+            f"'{self.source}'",
+            found=f"'data.preprocessing.kind' is {self.preprocessing.kind}, and the samples are sounds",
+            fix="set 'data.preprocessing.kind: audio'",
         )
 
 
@@ -163,11 +173,25 @@ def _read_shapes(request: _Request) -> RawSplit:
     return shapes.read(request.split)
 
 
+def _read_keywords(request: _Request) -> RawSplit:
+    return keywords.read(request.split, preprocessing=request.require_sounds(), progress=request.progress)
+
+
 def _read_image_folder(request: _Request) -> RawSplit:
     return image_folder.read(
         request.recipe_folder / request.argument,
         request.split,
         preprocessing=request.require_images(),
+        classes=request.classes,
+        progress=request.progress,
+    )
+
+
+def _read_audio_folder(request: _Request) -> RawSplit:
+    return audio_folder.read(
+        request.recipe_folder / request.argument,
+        request.split,
+        preprocessing=request.require_sounds(),
         classes=request.classes,
         progress=request.progress,
     )
@@ -192,10 +216,16 @@ def _read_factory(request: _Request) -> RawSplit:
 _KINDS = {
     "fashion-mnist": _Kind("fashion-mnist", lambda *_: fashion_mnist.fingerprint(), _read_fashion_mnist),
     "shapes": _Kind("shapes", lambda *_: shapes.fingerprint(), _read_shapes),
+    "keywords": _Kind("keywords", lambda *_: keywords.fingerprint(), _read_keywords),
     "image-folder": _Kind(
         "image-folder:PATH",
         lambda _, argument, folder: image_folder.fingerprint(folder / argument),
         _read_image_folder,
+    ),
+    "audio-folder": _Kind(
+        "audio-folder:PATH",
+        lambda _, argument, folder: audio_folder.fingerprint(folder / argument),
+        _read_audio_folder,
     ),
     "npz": _Kind("npz:PATH", lambda _, argument, folder: npz.fingerprint(folder / argument), _read_npz),
     "text": _Kind(

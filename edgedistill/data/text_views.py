@@ -176,10 +176,11 @@ class RecordedAnswers:
 
 def _refuse_other_views(views: Views) -> None:
     used = {"flip": views.flip, "shift": views.shift > 0, "crop": views.crop < 1, "mixup": views.mixup > 0}
+    used["audio"] = views.audio != type(views.audio)()
     for name in (name for name, on in used.items() if on):
         raise DataError(
             f"'data.views.{name}'",
             found="the samples are texts",
-            wanted="images" if name != "mixup" else "numbers that can be mixed",
+            wanted={"mixup": "numbers that can be mixed", "audio": "sounds"}.get(name, "images"),
             fix=f"remove '{name}'; texts have `drop_words`",
         )

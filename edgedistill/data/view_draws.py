@@ -67,18 +67,19 @@ def drawn(raw_shape: tuple[int, ...], views: Views, *, seed: int, view: int) -> 
     count = raw_shape[0]
     crop = shift = flip = partner = mix = None
     if views.crop < 1:
-        crop = _crops(_generator(seed, view, "crop"), raw_shape, least=views.crop)
+        crop = _crops(generator_of(seed, view, "crop"), raw_shape, least=views.crop)
     if views.shift:
-        shift = _shifts(_generator(seed, view, "shift"), count, largest=views.shift)
+        shift = _shifts(generator_of(seed, view, "shift"), count, largest=views.shift)
     if views.flip:
-        flip = _generator(seed, view, "flip").random(count) < HALF
+        flip = generator_of(seed, view, "flip").random(count) < HALF
     if views.mixup:
-        partner = _generator(seed, view, "partner").permutation(count)
-        mix = _shares(_generator(seed, view, "mix"), count, alpha=views.mixup)
+        partner = generator_of(seed, view, "partner").permutation(count)
+        mix = _shares(generator_of(seed, view, "mix"), count, alpha=views.mixup)
     return ViewDraw(crop=crop, shift=shift, flip=flip, partner=partner, mix=mix)
 
 
-def _generator(seed: int, view: int, kind: str) -> np.random.Generator:
+def generator_of(seed: int, view: int, kind: str) -> np.random.Generator:
+    """Return the generator of one kind of variation of one view."""
     key = hashlib.sha256(f"edgedistill view|{seed}|{view}|{kind}".encode()).digest()[:16]
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
 

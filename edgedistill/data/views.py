@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from edgedistill.data.arrays import preprocess
+from edgedistill.data.sound_views import ViewedSounds
 from edgedistill.data.text_views import TokenizedTexts
 from edgedistill.data.transfer_set import Batch
 from edgedistill.data.view_draws import drawn
+from edgedistill.data.view_mix import mix_in, unmixed
 from edgedistill.data.view_pixels import cropped, mirrored, shifted
 from edgedistill.errors import DataError
 
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgedistill.data.preprocessing import NumericPreprocessing, Preprocessing
+    from edgedistill.data.preprocessing import ArrayPreprocessing, ImagePreprocessing, Preprocessing
     from edgedistill.data.tokenizers import Tokenizer
     from edgedistill.data.transfer_set import Samples, TransferSet
     from edgedistill.data.view_draws import ViewDraw
     from edgedistill.recipe import Views
+
+    Viewed = ImagePreprocessing | ArrayPreprocessing
 
 CHUNK_BYTES = 1 << 20
 """Samples are varied in pieces whose intermediate arrays have about this size and stay in the CPU's cache."""
@@ -60,6 +64,8 @@ def transfer_set(
         if tokenizer is None:
             raise DataError("texts", found="no tokenizer", wanted="the one of the model that is to see them")
         return TokenizedTexts(samples, tokenizer, views, seed, workers=workers)
+    if preprocessing.kind == "audio":
+        return ViewedSounds(samples, preprocessing, views, seed, workers=workers)
     return ViewedSamples(samples, preprocessing, views, seed, workers=workers)
 
 
@@ -82,7 +88,7 @@ class ViewedSamples:
     """
 
     def __init__(
-        self, samples: Samples, preprocessing: NumericPreprocessing, views: Views, seed: int, *, workers: int = 1
+        self, samples: Samples, preprocessing: Viewed, views: Views, seed: int, *, workers: int = 1
     ) -> None:
         _refuse_image_views(preprocessing, views)
         _refuse_other_shape(samples, preprocessing)
@@ -106,7 +112,7 @@ class ViewedSamples:
             "views/1",
             self.samples.fingerprint,
             self.preprocessing.model_dump_json(),
-            self._views.model_dump_json(),
+            self._views.model_dump_json(exclude={"audio"}),
             str(self._seed),
         ):
             digest.update(part.encode() + b"\n")
@@ -134,9 +140,9 @@ class ViewedSamples:
         inputs = self._inputs(chosen, draw)
         labels = self.samples.labels[chosen]
         if draw.partner is None or draw.mix is None:
-            return _unmixed(inputs, labels)
+            return unmixed(inputs, labels)
         partners, mix = draw.partner[chosen], draw.mix[chosen]
-        _mix_in(inputs, self._inputs(partners, draw), mix)
+        mix_in(inputs, self._inputs(partners, draw), mix)
         return Batch(inputs=inputs, labels=labels, mixed_labels=self.samples.labels[partners], mix=mix)
 
     def plain(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
@@ -146,7 +152,7 @@ class ViewedSamples:
             DataError: there is no such sample.
         """
         chosen = self._checked(indices)
-        return _unmixed(preprocess(self._raw[chosen], self._manifest), self.samples.labels[chosen])
+        return unmixed(preprocess(self._raw[chosen], self._manifest), self.samples.labels[chosen])
 
     def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         chosen = np.asarray(indices, np.int64).reshape(-1)
@@ -178,23 +184,12 @@ class ViewedSamples:
         return images
 
 
-def _mix_in(inputs: NDArray[np.float32], others: NDArray[np.float32], mix: NDArray[np.float32]) -> None:
-    """Replace inputs by `(1 - mix) * input + mix * other` (arXiv:1710.09412, equation 1), in place."""
-    share = mix.reshape(-1, *[1] * (inputs.ndim - 1))
-    inputs *= 1 - share
-    others *= share
-    inputs += others
-
-
-def _unmixed(inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> Batch:
-    return Batch(inputs=inputs, labels=labels, mixed_labels=labels, mix=np.zeros(len(labels), np.float32))
-
-
 def _refuse_image_views(preprocessing: Preprocessing, views: Views) -> None:
     if views.drop_words:
         raise DataError(
             "'data.views.drop_words'", found=f"the samples are {preprocessing.kind}s", wanted="texts", fix="remove it"
         )
+    _refuse_sound_views(views, found=f"the samples are {preprocessing.kind}s")
     if preprocessing.kind == "image":
         return
     used = {"flip": views.flip, "shift": views.shift > 0, "crop": views.crop < 1}
@@ -205,6 +200,11 @@ def _refuse_image_views(preprocessing: Preprocessing, views: Views) -> None:
             wanted="images",
             fix=f"remove '{name}', or set 'data.preprocessing.kind: image'",
         )
+
+
+def _refuse_sound_views(views: Views, *, found: str) -> None:
+    if views.audio != type(views.audio)():
+        raise DataError("'data.views.audio'", found=found, wanted="sounds", fix="remove it")
 
 
 def _refuse_other_shape(samples: Samples, preprocessing: Preprocessing) -> None:

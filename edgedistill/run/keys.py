@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedistill.quantize.spec import QuantSpec
-    from edgedistill.recipe import Recipe, TargetChoice
+    from edgedistill.recipe import Data, Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
 VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 3, "bench": 2, "devices": 1}
@@ -161,7 +161,7 @@ class Keys:
         found = {
             "source": samples.fingerprint(self.recipe, self.recipe_folder),
             "preprocessing": data.preprocessing.model_dump(mode="json"),
-            "views": data.views.model_dump(mode="json"),
+            "views": data.views.model_dump(mode="json", exclude=_inapplicable(data)),
             "classes": data.classes,
             "task": str(self.recipe.task),
         }
@@ -182,6 +182,11 @@ class Keys:
     @cached_property
     def _student(self) -> str:
         return fingerprints.fingerprint(self.recipe.student, self.recipe_folder)
+
+
+def _inapplicable(data: Data) -> set[str]:
+    """Return the views that such samples do not have, so that keys from before those were known stay."""
+    return set() if data.preprocessing.kind == "audio" else {"audio"}
 
 
 def _options(choice: TargetChoice) -> dict[str, object]:

@@ -104,6 +104,7 @@ def _package(context: Context) -> Package:
         task=str(context.recipe.task),
         assets=assets,
         golden_raw=np.ascontiguousarray(context.test.raw[chosen]),
+        synthetic=context.train.synthetic,
     )
 
 
