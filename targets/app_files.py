@@ -44,6 +44,21 @@ def filled(text: str, values: Mapping[str, str], *, name: str) -> str:
     return PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
+def refuse_sound(package: Package, *, target: str) -> None:
+    """Refuse what the sources for an app do not compute, before anything is written.
+
+    Raises:
+        UnsupportedError: the samples are sounds.
+    """
+    if package.preprocessing.kind == "audio":
+        raise UnsupportedError(
+            f"target '{target}'",
+            found="its app computes no features of sounds, so that the model would see other numbers than in training",
+            wanted="images, arrays or texts",
+            fix="choose a board of arm-onnxruntime, whose runner computes them",
+        )
+
+
 def as_an_app_gives_them(package: Package, inputs: Inputs) -> NDArray[np.generic]:
     """Return golden samples for an app: images at the model's size, arrays as they are, texts as tokens.
 

@@ -122,6 +122,7 @@ class Package:
         assets: content of the files that the preprocessing names, by name: a tokenizer.
         task: what the outputs are: "classification", or "embedding", which has no classes.
         about: what the model's file says of its origin.
+        synthetic: what made the samples that the model learned from, where no sensor or person did.
     """
 
     name: str
@@ -131,6 +132,12 @@ class Package:
     assets: Mapping[str, bytes] = field(default_factory=dict)
     task: str = "classification"
     about: About = field(default_factory=About)
+    synthetic: str = ""
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What a manifest says of the data; nothing where they were recorded."""
+        return {"synthetic": self.synthetic} if self.synthetic else {}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
 from edgedistill.export.passes.float_products import keep_products_in_float
 from edgedistill.quantize.program import Arithmetic
+from edgedistill.targets.app_files import refuse_sound
 from edgedistill.targets.arm_onnxruntime.android import AndroidModule
 from edgedistill.targets.arm_onnxruntime.target import MODEL, OPTIONS_BY_MACHINE, README
 from edgedistill.targets.folder import seal
@@ -30,11 +31,20 @@ if TYPE_CHECKING:
 
 GOLDEN_STEPS = 1.0
 
+PREPROCESSING = {"text": "tokens.py", "audio": "sound.py"}
+"""The program that makes model inputs on the board, by kind of preprocessing; of all others `arrays.py`."""
+
 
 def write_artifact(
     program: QuantizedProgram, profile: DeviceProfile, *, package: Package, into: Path, target: str
 ) -> Artifact:
-    """Write every file of the artifact; the same program and package give the same bytes."""
+    """Write every file of the artifact; the same program and package give the same bytes.
+
+    Raises:
+        UnsupportedError: the samples are sounds, and the profile wants an app's module.
+    """
+    if profile.facts.get("android_module"):
+        refuse_sound(package, target=f"{target}/{profile.name}")
     into.mkdir(parents=True)
     onnx_from_program(program, into / MODEL, passes=(keep_products_in_float,))
     preprocessing = package.preprocessing.model_dump(mode="json")
@@ -45,7 +55,7 @@ def write_artifact(
     np.savez(into / "golden.npz", raw=package.golden_raw, inputs=inputs, outputs=outputs)
     (into / "labels.txt").write_text("".join(f"{name}\n" for name in package.classes), "utf-8")
     (into / "README.txt").write_text(README.format(name=package.name, title=profile.title), "utf-8")
-    _copy_runner(into, preprocessing="tokens.py" if package.preprocessing.kind == "text" else "arrays.py")
+    _copy_runner(into, preprocessing=PREPROCESSING.get(package.preprocessing.kind, "arrays.py"))
     manifest = _manifest(program, profile, package, inputs, outputs, target=target)
     if profile.facts.get("android_module"):
         AndroidModule(package.name, into, MODEL).write(manifest, package, inputs, outputs)
@@ -93,6 +103,7 @@ def _manifest(
         "task": package.task,
         "classes": list(package.classes),
         "preprocessing": package.preprocessing.model_dump(mode="json"),
+        **package.origin,
         "needs": ["numpy", "onnxruntime", *(["tokenizers"] if engine == "tokenizers" else [])],
         "session_options": {},
         "session_options_by_machine": OPTIONS_BY_MACHINE,

@@ -149,6 +149,7 @@ def _manifest(
         "output": {"name": OUTPUT, "shape": [1, *outputs.shape[1:]], "dtype": "float32", "step": step},
         "classes": list(package.classes),
         "preprocessing": package.preprocessing.model_dump(mode="json"),
+        **package.origin,
         "task": package.task,
         "dla": uses_dla(profile),
         "expected_int8": _expected_int8(forms[0].model),

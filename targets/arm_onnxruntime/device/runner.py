@@ -3,11 +3,12 @@
     python3 runner.py verify                                  files and golden samples are what was built
     python3 runner.py predict --raw SAMPLES.npy               classes of raw samples
     python3 runner.py predict --text "some text"              class of a raw text; may be given several times
+    python3 runner.py predict --wav YES.wav                   class of a recorded sound; as above
     python3 runner.py run --inputs X.npy --outputs Y.npy      outputs of preprocessed inputs
     python3 runner.py bench                                   latency on this machine, after verify
     python3 runner.py pair --against FOLDER                   this artifact and another one, in turns
 
-It stands in the artifact's folder beside manifest.json and arrays.py (for texts: tokens.py). Each command prints one
+It stands in the artifact's folder beside manifest.json and arrays.py (or tokens.py, sound.py). Each command prints one
 JSON document on standard output. Exit codes: 0 done, 1 a bug of ours, 2 the user's input, 3 the artifact is not what
 was built or a result would be worthless, 130 interrupted.
 """
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     from numpy.typing import NDArray
@@ -100,7 +101,7 @@ class Manifest:
         preprocessing = self.document["preprocessing"]
         if preprocessing.get("kind") == "text":
             return ("tokens.py", str(preprocessing["tokenizer"]))
-        return ("arrays.py",)
+        return ("sound.py" if preprocessing.get("kind") == "audio" else "arrays.py",)
 
     @property
     def session_options(self) -> dict[str, str]:
@@ -225,8 +226,10 @@ def predict(manifest: Manifest, options: argparse.Namespace) -> Document:
         InputError: the samples cannot be read, or have another dtype or shape.
     """
     manifest.check_files()
-    raw = np.array(options.text) if options.text else _array(options.raw)
-    inputs = _preprocessed(manifest, raw)
+    if options.wav and manifest.preprocessing_files[0] != "sound.py":
+        raise InputError("--wav: this model does not hear")
+    named = options.wav or options.text
+    inputs = _preprocessed(manifest, np.array(named) if named else _array(options.raw))
     outputs = Model(manifest, threads=options.threads).outputs(inputs, batch=options.batch)
     names = manifest.document["classes"]
     if not names:
@@ -369,16 +372,9 @@ def _array(place: str) -> NDArray[Any]:
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        for block in _blocks(file.read):
+        for block in iter(partial(file.read, BLOCK_BYTES), b""):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _blocks(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    block = read(BLOCK_BYTES)
-    while block:
-        yield block
-        block = read(BLOCK_BYTES)
 
 
 def _beside(folder: Path, name: str) -> ModuleType:
@@ -420,6 +416,7 @@ def _parser() -> _Parser:
     samples = listed["predict"].add_mutually_exclusive_group(required=True)
     samples.add_argument("--raw", help=".npy of raw samples")
     samples.add_argument("--text", action="append", help="a raw text; may be given several times")
+    samples.add_argument("--wav", action="append", help="a recorded sound; may be given several times")
     listed["run"].add_argument("--inputs", required=True, help=".npy of preprocessed inputs, float32")
     listed["run"].add_argument("--outputs", required=True, help=".npy to write")
     listed["run"].add_argument("--start", type=int, default=0, help="first input (0)")
