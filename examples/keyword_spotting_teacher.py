@@ -3,8 +3,8 @@
 Usage: python examples/keyword_spotting_teacher.py      writes examples/keyword_spotting_teacher.safetensors
 
 Needs the program espeak-ng, which speaks the words (`sudo apt-get install espeak-ng`). The recipe
-examples/keyword_spotting.yaml names `teacher` below as `python:keyword_spotting_teacher:teacher` and the weights beside it;
-sounds and features are those of the recipe.
+examples/keyword_spotting.yaml names `teacher` below as `python:keyword_spotting_teacher:teacher` and the weights beside
+it; sounds and features are those of the recipe.
 """
 
 from __future__ import annotations

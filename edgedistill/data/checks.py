@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from edgedistill.data.arrays import IMAGE_AXES, resize_image
+from edgedistill.data.sound import features
 from edgedistill.data.transfer_set import Samples
 from edgedistill.errors import DataError, ResourceError
 
@@ -189,6 +190,10 @@ def _sounds(raw: NDArray[np.generic], preprocessing: AudioPreprocessing, *, thin
             wanted=f"int16 sounds (n, {samples})",
             fix="keep sounds raw: features belong to 'data.preprocessing', which also runs on the device",
         )
+    try:
+        features(np.zeros((1, *preprocessing.raw_shape), np.int16), preprocessing.model_dump(mode="json"))
+    except ValueError as error:  # a band without a frequency
+        raise DataError("'data.preprocessing'", found=str(error)) from error
     return cast("NDArray[np.int16]", raw)
 
 

@@ -16,7 +16,7 @@ SAMPLES = 1 << 20
 
 OCTAVES = {"white": (1, 0), "pink": (11, 0), "rumble": (11, 1)}
 """By name: octaves that have noise of their own (Voss's algorithm, Gardner 1978), and bits by which a lower octave is
-louder than the one above: with 0 the power falls by 3 dB per octave, with 1 by 9 dB."""
+louder than the one above: with 0 the power falls by about 3 dB per octave, with 1 by 6 dB."""
 
 AMPLITUDE = 1 << 13
 

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgedistill.data.sound import band_taps
-
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 
 MIN_WINDOW, MAX_WINDOW = 16, 4096
@@ -185,8 +183,6 @@ class AudioPreprocessing(BaseModel):
             raise ValueError(f"low_hz {self.low_hz:g}, high_hz {self.high_hz:g}; wanted low < high <= sample_rate / 2")
         if self.cepstra > self.bands:
             raise ValueError(f"cepstra is {self.cepstra}; wanted at most as many as bands, {self.bands}")
-        window = round(self.window_ms / 1000 * self.sample_rate)
-        band_taps(self.sample_rate, window, self.bands, (str(self.low_hz), str(self.high_hz)))
         return self
 
     @model_validator(mode="after")

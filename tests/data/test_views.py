@@ -192,7 +192,7 @@ def test_the_fingerprint_covers_samples_preprocessing_views_and_seed() -> None:
 def test_the_fingerprint_notices_another_stream_of_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     base = images_in(EVERYTHING).fingerprint
     monkeypatch.setattr(
-        "edgedistill.data.view_draws._generator", lambda seed, view, _: np.random.default_rng([seed, view])
+        "edgedistill.data.view_draws.generator_of", lambda seed, view, _: np.random.default_rng([seed, view])
     )
     assert images_in(EVERYTHING).fingerprint != base
 
