@@ -95,6 +95,8 @@ def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
     if as_json:
         document(summary.model_dump(mode="json"))
         return
+    if summary.synthetic:
+        say(f"synthetic data: {summary.synthetic}")
     _show_ladder(summary)
     for gate in summary.gates:
         verdict = {True: "passed", False: "FAILED", None: "not run"}[gate.passed]

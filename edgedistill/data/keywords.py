@@ -109,6 +109,19 @@ def fingerprint() -> str:
     return _fingerprint(_maker())
 
 
+def is_here() -> bool:
+    """Tell whether all voices were made before.
+
+    Raises:
+        DataError: espeak-ng is not installed and nothing is kept.
+    """
+    return _complete(_folder(_maker()))
+
+
+def _complete(folder: Path) -> bool:
+    return all((folder / f"{voice}.json").is_file() for voices in VOICES.values() for voice in voices)
+
+
 def _fingerprint(maker: str) -> str:
     return hashlib.sha256(f"edgedistill {NAME}|{VERSION}|{maker}".encode()).hexdigest()
 
@@ -122,9 +135,8 @@ def _maker() -> str:
     maker = speech.installed()
     if maker is not None:
         return maker
-    everyone = [voice for voices in VOICES.values() for voice in voices]
     for folder in sorted((cache_folder() / NAME).glob(f"{VERSION} *")):
-        if all((folder / f"{voice}.json").is_file() for voice in everyone):
+        if _complete(folder):
             return folder.name.partition(" ")[2]
     raise DataError(
         f"data set '{NAME}'",

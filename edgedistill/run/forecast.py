@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedistill.data import fashion_mnist
+from edgedistill.data import fashion_mnist, keywords
 from edgedistill.distill import cache_files
 from edgedistill.distill.cache_files import OutputShapes, Sizes, predicted_sizes
 from edgedistill.progress import SILENT
@@ -53,7 +53,8 @@ def forecast(plan: Plan) -> Forecast | None:
         EdgeDistillError: the data or the teacher cannot be used.
     """
     teach = next((stage for stage in plan.stages if stage.stage is Stage.TEACH), None)
-    missing = plan.recipe.data.source == fashion_mnist.NAME and not fashion_mnist.is_here()
+    here = {fashion_mnist.NAME: fashion_mnist.is_here, keywords.NAME: keywords.is_here}.get(plan.recipe.data.source)
+    missing = here is not None and not here()
     if teach is None or teach.state == "cached" or missing:
         return None
     context = context_of(plan, RunDirectory(plan.folder), SILENT)

@@ -65,6 +65,7 @@ def summarise(
     return Summary(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
+        synthetic=next((str(result["synthetic"]) for result in results if "synthetic" in result), ""),
         classes=_classes(results),
         versions=_versions(),
         machine=_machine(),

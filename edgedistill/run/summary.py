@@ -393,6 +393,8 @@ class Summary(Record):
     name: str
     recipe: dict[str, object]
     """The recipe as it was run, defaults filled in."""
+    synthetic: str = ""
+    """What made the samples, where no sensor or person did."""
     classes: tuple[str, ...]
     versions: dict[str, str]
     """edgedistill, python, torch, onnx, onnxruntime, numpy."""

@@ -64,7 +64,9 @@ def test_it_is_made_once_and_goes_on_with_the_next_voice(
     again = load("keywords", "train", FEATURES, (), Path())
     assert len(said) == count + count // 2
     assert np.array_equal(again.raw, first.raw)
+    assert not keywords.is_here()
     load("keywords", "test", FEATURES, (), Path())
+    assert keywords.is_here()
     before = fingerprint("keywords", Path())
     monkeypatch.setattr(speech, "installed", lambda: None)
     assert fingerprint("keywords", Path()) == before

@@ -85,6 +85,12 @@ def test_a_summary_with_nothing_optional_still_has_the_sections_that_matter(
     assert "verdict-not-run" in str(page.styled("verdict"))
 
 
+def test_synthetic_data_are_called_so_beside_the_verdict(full: Summary, run_folder: Layer) -> None:
+    assert "Synthetic data" not in read(run_folder(full)).text
+    page = read(run_folder(full.model_copy(update={"synthetic": "speech synthesised by a test"})))
+    assert "Synthetic data: speech synthesised by a test." in page.text
+
+
 @pytest.mark.parametrize("variant", ["full", "not_run", "failed", "minimal"])
 def test_the_page_needs_nothing_from_outside(variant: str, run_folder: Layer, request: pytest.FixtureRequest) -> None:
     text = write_report(run_folder(request.getfixturevalue(variant))).read_text("utf-8")

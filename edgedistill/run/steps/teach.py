@@ -51,6 +51,7 @@ def teach(context: Context) -> Outcome:
             "samples": soft_targets.samples,
             "hit_rate": soft_targets.hit_rate,
             "teacher_outputs": [outputs_record(soft_targets, context.storage).model_dump(mode="json")],
+            "synthetic": context.train.synthetic,
             "notes": [] if captured_texts is None else list(captured_texts.notes),
         },
         [file],
