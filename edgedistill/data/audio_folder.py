@@ -45,6 +45,8 @@ SPEAKER = "_nohash_"
 MAX_FILE_BYTES = 64 << 20
 MAX_LIST_BYTES = 64 << 20
 MAX_CHANNELS = 32
+WIDEST_BYTES = 4
+PCM = "PCM of 8, 16, 24 or 32 bits"
 RATES_HZ = (1_000, 384_000)
 FULL_SCALE = 32768
 
@@ -112,16 +114,18 @@ def decoded(path: Path, *, sample_rate: int, samples: int) -> NDArray[np.int16]:
     try:
         with wave.open(str(path), "rb") as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            if width > WIDEST_BYTES:
+                raise DataError(thing, found=f"{8 * width} bits", wanted=PCM)
             if not RATES_HZ[0] <= rate <= RATES_HZ[1] or channels > MAX_CHANNELS:
                 wanted = f"{RATES_HZ[0]:,} to {RATES_HZ[1]:,} Hz and at most {MAX_CHANNELS} channels"
                 raise DataError(thing, found=f"{rate:,} Hz and {channels} channels", wanted=wanted)
             # a header may claim any length; one frame more than needed lets the filter see past the end
             content = file.readframes(-(-(samples + sample_rate // 100) * rate // sample_rate))
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a chunk that ends behind the file
         raise DataError(
             thing,
             found=f"it cannot be decoded: {error or 'it ends too early'}",
-            wanted="PCM of 8, 16, 24 or 32 bits",
+            wanted=PCM,
             fix="convert it (`ffmpeg -i FILE -c:a pcm_s16le NEW.wav`), or remove it",
         ) from error
     values = _values(content, width)

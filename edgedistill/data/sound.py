@@ -302,7 +302,7 @@ def sound_from_wav(path: Path, manifest: Mapping[str, object]) -> NDArray[np.int
         with wave.open(str(path), "rb") as file:
             found = (file.getframerate(), file.getnchannels(), file.getsampwidth())
             content = file.readframes(samples)
-    except (OSError, EOFError, wave.Error) as error:
+    except (OSError, EOFError, RuntimeError, wave.Error) as error:  # RuntimeError: a chunk that ends behind the file
         message = f"sound '{path}': {error or 'it ends too early'}."
         raise ValueError(message) from error
     if found != (rate, 1, SAMPLE_BYTES):

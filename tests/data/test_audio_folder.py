@@ -145,6 +145,27 @@ def test_a_file_that_is_no_sound_is_named(tmp_path: Path, content: bytes) -> Non
         loaded(tmp_path, "train")
 
 
+def test_no_broken_header_gets_past_both_readers(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", tones(1, samples=300)[0])
+    whole, manifest = path.read_bytes(), SHORT.model_dump(mode="json")
+    generator = np.random.default_rng(0)
+    refused = {DataError: 0, ValueError: 0}
+    for _ in range(300):
+        content = bytearray(whole)
+        content[generator.integers(0, 48)] = generator.integers(0, 256)
+        content[generator.integers(0, 48)] = generator.integers(0, 256)
+        path.write_bytes(content)
+        for error, reader in (
+            (DataError, lambda: decoded(path, sample_rate=16_000, samples=SAMPLES)),
+            (ValueError, lambda: sound.sound_from_wav(path, manifest)),
+        ):
+            try:
+                assert reader().shape == (SAMPLES,)
+            except error:
+                refused[error] += 1
+    assert min(refused.values()) > 100
+
+
 def test_a_file_without_samples_and_one_too_large_are_refused(tmp_path: Path) -> None:
     empty = write_wav(tmp_path / "a.wav", np.zeros(0, np.int16))
     with pytest.raises(DataError, match="no samples"):
