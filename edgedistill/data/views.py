@@ -87,9 +87,7 @@ class ViewedSamples:
         DataError: a view that needs images is asked for of arrays, or the samples have another shape.
     """
 
-    def __init__(
-        self, samples: Samples, preprocessing: Viewed, views: Views, seed: int, *, workers: int = 1
-    ) -> None:
+    def __init__(self, samples: Samples, preprocessing: Viewed, views: Views, seed: int, *, workers: int = 1) -> None:
         _refuse_image_views(preprocessing, views)
         _refuse_other_shape(samples, preprocessing)
         self.samples, self.workers = samples, workers
