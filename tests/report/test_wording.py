@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edgedistill.evaluate.executor import Execution
 from edgedistill.report import wording
+from edgedistill.run.summary import TeacherOutputsRecord
 
 
 @given(wrong=st.integers(1, 999), n=st.integers(1_000, 10_000_000))
@@ -74,3 +75,31 @@ def test_titles() -> None:
 @pytest.mark.parametrize(("length", "text"), [(10, "raspberry"), (9, "raspberry"), (5, "rasp\N{HORIZONTAL ELLIPSIS}")])
 def test_shorten(length: int, text: str) -> None:
     assert wording.shorten("raspberry", length=length) == text
+
+
+def test_what_is_said_of_the_teachers_outputs() -> None:
+    record = TeacherOutputsRecord(
+        samples=60_000,
+        views=1,
+        hit_rate=0.25,
+        classes=10,
+        kept_logits=10,
+        logits_bytes=1_200_000,
+        features_type="float16",
+    )
+    assert wording.outputs_text(record) == "60,000 samples in 1 view, 25 % found in the cache; logits 1.20 MB"
+    small = record.model_copy(
+        update={
+            "views": 4,
+            "classes": 1000,
+            "kept_logits": 128,
+            "temperature": 4.0,
+            "features_bytes": {"stages.1": 2_000_000},
+            "features_type": "int8",
+            "errors": {"logits": 0.0312, "features/stages.1": 0.0078},
+        }
+    )
+    assert wording.outputs_text(small) == (
+        "60,000 samples in 4 views, 25 % found in the cache; logits 1.20 MB (the 128 largest of 1,000; of the others "
+        "their share at T = 4, total variation at most 0.031); 'stages.1' 2.00 MB (int8, relative error at most 0.0078)"
+    )
