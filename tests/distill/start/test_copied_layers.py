@@ -79,3 +79,29 @@ def test_layers_of_another_kind_are_refused() -> None:
 
     with pytest.raises(ModelError, match=r"'layers\.0\.0\.weight': the teacher's 'layers\.1\.0\.weight' has no such"):
         copy_layers(Other(), encoder(4), [1])
+
+
+def test_a_hugging_face_encoder_gives_its_layers_to_a_shallower_one() -> None:
+    transformers = pytest.importorskip("transformers", reason="the extra `text` is not installed")
+
+    def bert(layers: int, seed: int) -> nn.Module:
+        config = transformers.BertConfig(
+            vocab_size=20,
+            hidden_size=8,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=8,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return transformers.BertModel(config).eval()
+
+    teacher, student = Wrapped(bert(4, 0)), bert(2, 1)
+    record = copy_layers(student, teacher, [1, 3])
+    assert record.random == ()
+    teacher.inner.encoder.layer = nn.ModuleList([teacher.inner.encoder.layer[1], teacher.inner.encoder.layer[3]])
+    with torch.no_grad():
+        assert torch.equal(
+            student(input_ids=TOKENS).last_hidden_state, teacher.inner(input_ids=TOKENS).last_hidden_state
+        )
