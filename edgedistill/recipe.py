@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Scalar = bool | int | float | str | None
+LayerPath = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class Section(BaseModel):
     """A part of the recipe: frozen, and closed against unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class AudioViews(Section):
@@ -179,6 +183,9 @@ class SoftTargets(Section):
     """Weight of the loss."""
     temperature: float = Field(default=4.0, gt=0, le=100)
     """Temperature of both distributions."""
+    standardize: bool = False
+    """Bring each sample's logits to mean 0 and deviation 1 first, so that the student learns their proportions and not
+    their size (arXiv:2403.01427); its paper has weight 9 and temperature 2 then."""
 
 
 class Hint(Section):
@@ -190,6 +197,23 @@ class Hint(Section):
     """Dotted path of the student's layer; a 1x1 projector is added where the shapes differ."""
     weight: float = Field(default=1.0, gt=0, le=1e6)
     """Weight of the loss."""
+
+
+class Loss(Section):
+    """One method of distillation: `edgedistill losses` lists them with their sources and options."""
+
+    method: str = Field(min_length=1, max_length=100)
+    """Name of the method, such as `dkd`."""
+    weight: float | None = Field(default=None, gt=0, le=1e6)
+    """Weight of the loss; none takes the method's own, which is its paper's."""
+    options: dict[str, Scalar | tuple[Scalar, ...]] = {}
+    """What else the method can be told, such as temperatures; what is left out is its paper's."""
+    warmup_epochs: float = Field(default=0.0, ge=0, le=100_000)
+    """Epochs over which the weight rises: in epoch e, counted from 1, it is min(e / warmup_epochs, 1) of its height."""
+    teacher: LayerPath | tuple[LayerPath, ...] = ()
+    """Dotted paths of the teacher's layers, of a method that learns from features."""
+    student: LayerPath | tuple[LayerPath, ...] = ()
+    """Dotted paths of the student's layers, as many, in the same order."""
 
 
 class Optimizer(StrEnum):
@@ -229,6 +253,9 @@ class Distill(Training):
     """Learning from the teacher's outputs."""
     hints: tuple[Hint, ...] = ()
     """Learning from the teacher's features."""
+    losses: tuple[Loss, ...] = Field(default=(), max_length=64)
+    """Further methods. They are added to labels, soft targets and hints, whose weights stay as they are: a method
+    whose paper has no soft targets beside it wants `soft_targets: {weight: 0}`."""
     dot_delta: float = Field(default=0.075, ge=0, le=0.1)
     """Of `optimizer: dot`: what distillation's momentum is above 0.9, and that of the labels below."""
     baseline: bool = False
@@ -483,17 +510,38 @@ def recipe_schema() -> dict[str, object]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
 
 
-def _validated(document: Mapping[str, object], *, thing: str, overrides: Sequence[Override]) -> Recipe:
+def section_from_mapping(kind: type[SectionT], document: Mapping[str, object], *, thing: str) -> SectionT:
+    """Return one section; values are taken as they are.
+
+    Args:
+        kind: the section's class.
+        document: its keys and values.
+        thing: what it is to the user: "options of loss 'dkd'".
+
+    Raises:
+        RecipeError: an unknown key (with the nearest valid one), or a value out of range.
+    """
     try:
-        text = json.dumps(document, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(thing, found=f"a value that no recipe can hold: {error}") from error
+        return kind.model_validate_json(_json(document, thing=thing), strict=True)
+    except ValidationError as error:
+        raise RecipeError(thing, found=_listing(problems(error, document=document, root=kind))) from error
+
+
+def _validated(document: Mapping[str, object], *, thing: str, overrides: Sequence[Override]) -> Recipe:
+    text = _json(document, thing=thing)
     try:
         # from JSON, where strict means: a list is a tuple, text is an enum's value, nothing else changes
         return Recipe.model_validate_json(text, strict=True)
     except ValidationError as error:
         found = problems(error, document=json.loads(text), root=Recipe, overrides=overrides)
         raise RecipeError(thing, found=_listing(found)) from error
+
+
+def _json(document: Mapping[str, object], *, thing: str) -> str:
+    try:
+        return json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(thing, found=f"a value that no recipe can hold: {error}") from error
 
 
 def _listing(found: Sequence[str]) -> str:

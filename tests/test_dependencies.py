@@ -61,7 +61,20 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "starter": ("models.origins", "targets"),
     "api": ("run",),
     "": ("api", "run.summary"),
-    "cli": ("", "bench", "capture", "data", "devices", "doctor", "evaluate", "report", "run", "starter", "targets"),
+    "cli": (
+        "",
+        "bench",
+        "capture",
+        "data",
+        "devices",
+        "distill.methods",
+        "doctor",
+        "evaluate",
+        "report",
+        "run",
+        "starter",
+        "targets",
+    ),
     "__main__": ("cli",),
 }
 

@@ -16,6 +16,7 @@ from edgedistill.cli.doctor import doctor
 from edgedistill.cli.evaluate import evaluate
 from edgedistill.cli.guard import INTERRUPTED, guarded, report_bug
 from edgedistill.cli.init import init
+from edgedistill.cli.losses import app as losses
 from edgedistill.cli.measure import app as bench
 from edgedistill.cli.quantize import quantize
 from edgedistill.cli.report import report
@@ -66,6 +67,7 @@ def _register() -> None:
         ("schema", schema),
     ):
         app.command(name)(guarded(verb))
+    app.add_typer(losses, name="losses")
     app.add_typer(targets, name="targets")
     app.add_typer(devices, name="devices")
     app.add_typer(bench, name="bench")

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgedistill.data.transfer_set import UNKNOWN
 from edgedistill.distill.features import checked_logits, tapped
+from edgedistill.distill.history import StepInfo
 from edgedistill.distill.losses.embeddings import embedding_loss
-from edgedistill.distill.losses.hints import hint_loss
-from edgedistill.distill.losses.labels import mixed_label_loss
+from edgedistill.distill.losses.labels import known_label_loss
 from edgedistill.distill.losses.soft_targets import soft_target_loss
+from edgedistill.distill.methods.base import TermInputs
+from edgedistill.distill.methods.chosen import chosen_losses, student_layers, teacher_layers
 from edgedistill.distill.projectors import projector
+from edgedistill.distill.taught import Taught
+from edgedistill.distill.terms import LABELS, method_term, standing_terms
 from edgedistill.errors import ModelError, RecipeError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgedistill.data.transfer_set import Batch
+    from edgedistill.distill.features import Taps
+    from edgedistill.distill.methods.base import TeacherAccess
     from edgedistill.distill.stored_rows import TeacherOutputs
     from edgedistill.distill.teacher_cache import SoftTargets
-    from edgedistill.recipe import Distill, Hint
+    from edgedistill.distill.terms import WeightedTerm
+    from edgedistill.recipe import Distill
 
     Indices = NDArray[np.int64]
 
@@ -125,17 +134,19 @@ class StudentObjective:
 
 
 class DistillObjective:
-    """Labels, soft targets and hints, weighted as the recipe says.
+    """Labels, soft targets, hints and further losses, weighted as the recipe says.
 
     Args:
-        soft_targets: the teacher's outputs, with the features of every hint's layer.
-        settings: weights, temperature and hints.
-        student_features: shape of the student's features, without the batch, by layer path, for every hint.
+        soft_targets: the teacher's outputs, with the features of every layer that a hint or a loss learns from.
+        settings: weights, temperature, hints and losses.
+        student_features: shape of the student's features, without the batch, by layer path, for every such layer.
+        teacher: what methods may ask of the teacher besides its outputs.
 
     Raises:
-        RecipeError: every weight is 0.
-        ModelError: the teacher's outputs lack the features of a hint's layer.
-        ShapeError: a hint's layers have shapes that no projector can bring together.
+        RecipeError: every weight is 0, or a loss has a method or an option that there is not.
+        DependencyError: a package that brings a method fails.
+        ModelError: the teacher's outputs lack the features of a layer, or a method asks for what is not at hand.
+        ShapeError: layers have shapes that can't be brought together.
     """
 
     def __init__(
@@ -144,40 +155,64 @@ class DistillObjective:
         settings: Distill,
         *,
         student_features: Mapping[str, tuple[int, ...]],
+        teacher: TeacherAccess | None = None,
     ) -> None:
-        if not (settings.label_weight or settings.soft_targets.weight or settings.hints):
+        if not (settings.label_weight or settings.soft_targets.weight or settings.hints or settings.losses):
             raise RecipeError("distill", found="every weight is 0", wanted="something to learn from")
         teacher_features = soft_targets.shapes.features
-        for layer in teacher_layers(settings.hints):
+        for layer in teacher_layers(settings):
             if layer not in teacher_features:
                 raise ModelError(
                     f"layer '{layer}' of the teacher", found="not kept", fix=nearest(layer, teacher_features)
                 )
-        self.extra = nn.ModuleList(
+        projectors = [
             projector(student_features[hint.student], teacher_features[hint.teacher]) for hint in settings.hints
-        )
+        ]
+        access = teacher or Taught(soft_targets, np.full(soft_targets.samples, UNKNOWN))
+        methods = [
+            method_term(chosen, soft_targets, student_features, access) for chosen in chosen_losses(settings.losses)
+        ]
+        self._terms = [*standing_terms(settings, projectors), *methods]
+        self.extra = nn.ModuleList([*projectors, *(item.term for item in methods if isinstance(item.term, nn.Module))])
         self._soft_targets = soft_targets
-        self._settings = settings
+        self._student_layers = student_layers(settings)
         self.task_loss: Tensor | None = None
+        self._step = StepInfo(step=0, total_steps=1, epoch=0, view=0, learning_rate=0.0)
+
+    def start_step(self, step: StepInfo) -> None:
+        """Take note of the step that the next calls belong to: warm-ups depend on it."""
+        self._step = step
 
     def __call__(self, model: nn.Module, inputs: Tensor, batch: Batch, indices: Indices, view: int) -> Tensor:
         """Return the weighted sum of the losses; a loss of weight 0 is not computed."""
-        settings, teacher = self._settings, self._soft_targets.rows(indices, view)
-        with tapped(model, student_layers(settings.hints), role="student") as taps:
-            logits = model(inputs)
-        losses = [self._hint(place, taps[hint.student], teacher) for place, hint in enumerate(settings.hints)]
-        if settings.label_weight:
-            self.task_loss = settings.label_weight * label_loss(logits, batch)
-            losses.append(self.task_loss)
-        if settings.soft_targets.weight:
-            soft = soft_target_loss(logits, teacher.logits, temperature=settings.soft_targets.temperature)
-            losses.append(settings.soft_targets.weight * soft)
-        return torch.stack(losses).sum()
+        teacher = self._soft_targets.rows(indices, view)
+        with tapped(model, self._student_layers, role="student") as taps:
+            logits = checked_logits(model(inputs), batch=len(batch.labels), role="student")
+        labels, mixed_labels, mix = map(torch.from_numpy, (batch.labels, batch.mixed_labels, batch.mix))
+        seen = TermInputs(
+            student_logits=logits,
+            teacher_logits=teacher.logits,
+            student_features=(),
+            teacher_features=(),
+            labels=labels,
+            mixed_labels=mixed_labels,
+            mix=mix,
+            indices=torch.from_numpy(np.asarray(indices)),
+            step=replace(self._step, view=view),
+        )
+        return torch.stack([self._weighted(item, seen, taps, teacher) for item in self._terms]).sum()
 
-    def _hint(self, place: int, features: Tensor, teacher: TeacherOutputs) -> Tensor:
-        hint = self._settings.hints[place]
-        projected = self.extra[place](features)
-        return hint.weight * hint_loss(projected, teacher.features[hint.teacher])
+    def _weighted(self, item: WeightedTerm, seen: TermInputs, taps: Taps, teacher: TeacherOutputs) -> Tensor:
+        """Return one term, weighted, with the features of its layers."""
+        own = replace(
+            seen,
+            student_features=tuple(taps[pair.student] for pair in item.pairs),
+            teacher_features=tuple(teacher.features[pair.teacher] for pair in item.pairs),
+        )
+        loss = item.weight_in(seen.step.epoch) * item.term(own)
+        if item.name == LABELS:
+            self.task_loss = loss
+        return loss
 
 
 def label_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -186,21 +221,4 @@ def label_loss(logits: Tensor, batch: Batch) -> Tensor:
     Samples whose label is not known count for nothing; where none is known, the loss is 0.
     """
     checked_logits(logits, batch=len(batch.labels), role="student")
-    labels, mixed_labels, mix = map(torch.from_numpy, (batch.labels, batch.mixed_labels, batch.mix))
-    known = (labels >= 0) & (mixed_labels >= 0)
-    if known.all():
-        return mixed_label_loss(logits, labels, mixed_labels, mix)
-    if not known.any():
-        return logits.sum() * 0
-    share = known.float().mean()
-    return share * mixed_label_loss(logits[known], labels[known], mixed_labels[known], mix[known])
-
-
-def student_layers(hints: Sequence[Hint]) -> list[str]:
-    """Return the student's layers that some hints name, each once, sorted."""
-    return sorted({hint.student for hint in hints})
-
-
-def teacher_layers(hints: Sequence[Hint]) -> list[str]:
-    """Return the teacher's layers that some hints name, each once, sorted: what the cache must keep."""
-    return sorted({hint.teacher for hint in hints})
+    return known_label_loss(logits, *map(torch.from_numpy, (batch.labels, batch.mixed_labels, batch.mix)))

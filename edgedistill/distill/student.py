@@ -10,9 +10,11 @@ from safetensors.torch import load, save
 
 from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import probe_on_data
-from edgedistill.distill.objective import DistillObjective, EmbeddingObjective, LabelObjective, student_layers
+from edgedistill.distill.methods.chosen import student_layers
+from edgedistill.distill.objective import DistillObjective, EmbeddingObjective, LabelObjective
 from edgedistill.distill.read_ahead import ReadAhead
 from edgedistill.distill.schedule import seed_of, views_used
+from edgedistill.distill.taught import Taught
 from edgedistill.distill.training import fit
 from edgedistill.errors import DataError, ModelError, nearest
 from edgedistill.progress import SILENT
@@ -40,6 +42,7 @@ def distill(
     key: str = "",
     checkpoint: Path | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
+    teacher: Callable[[], nn.Module] | None = None,
     progress: Progress = SILENT,
 ) -> History:
     """Train a student, in place, from a teacher's outputs, features and the labels; return its history.
@@ -53,21 +56,24 @@ def distill(
         key: names the teacher's outputs and whatever else determines the training, as in `training.fit`.
         checkpoint: as in `training.fit`.
         evaluate: as in `training.fit`.
+        teacher: returns the teacher itself, for methods that use its weights; none: its outputs are all there is.
         progress: as in `training.fit`.
 
     Raises:
         DataError: the teacher has labelled other samples, or too few views.
-        ModelError: a hint's layer is not in the student, the student does not fit the data, or the loss is
-            not finite.
-        ShapeError: a hint's layers can't be brought together.
-        RecipeError: every weight is 0.
+        ModelError: a layer is not in the student, the student does not fit the data, the loss is not finite, or
+            a method asks for the teacher and it is not there.
+        ShapeError: layers can't be brought together.
+        RecipeError: every weight is 0, or a loss has a method or an option that there is not.
+        DependencyError: a package that brings a method fails.
         ResourceError: the disk is full.
     """
     _require_labelled(soft_targets, transfer_set, epochs=settings.epochs)
-    shapes = probe_on_data(student, transfer_set, student_layers(settings.hints), role="student")
+    shapes = probe_on_data(student, transfer_set, student_layers(settings), role="student")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "projectors"))
-        objective = DistillObjective(soft_targets, settings, student_features=shapes.features)
+        access = Taught(soft_targets, transfer_set.samples.labels, module=teacher)
+        objective = DistillObjective(soft_targets, settings, student_features=shapes.features, teacher=access)
     return fit(
         student,
         ReadAhead(transfer_set, soft_targets),
@@ -77,6 +83,7 @@ def distill(
         key=key,
         checkpoint=checkpoint,
         evaluate=evaluate,
+        on_step=objective.start_step,
         title="distill",
         progress=progress,
     )

@@ -15,6 +15,7 @@ from edgedistill.cache import cache_folder
 from edgedistill.data.few_labels import labelled_alone, with_few_labels
 from edgedistill.data.tokenizers import tokenizer_of
 from edgedistill.data.views import transfer_set
+from edgedistill.distill.methods.chosen import teacher_layers
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.teacher_cache import SoftTargets, teach
 from edgedistill.errors import ModelError
@@ -194,8 +195,8 @@ class Context:
 
     @property
     def teacher_layers(self) -> list[str]:
-        """Layers of the teacher that hints name."""
-        return [hint.teacher for hint in self.recipe.distill.hints]
+        """Layers of the teacher that hints and losses learn from."""
+        return teacher_layers(self.recipe.distill)
 
     def soft_targets(self) -> SoftTargets:
         """Return the teacher's outputs for every view this run uses; what is missing is computed."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgedistill.data import tokenizers
 from edgedistill.devices.inventory import listed
 from edgedistill.distill.cache_files import Storage, kept_logits, soft_targets_key
+from edgedistill.distill.methods.chosen import chosen_losses, teacher_layers
 from edgedistill.models import fingerprints
 from edgedistill.quantize.spec import BiasType
 from edgedistill.recipe import Task
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 # Raised when a step computes something else than before from the same recipe.
 VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 3, "bench": 2, "devices": 1}
-TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "baseline", "dot_delta"}
+TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "losses", "baseline", "dot_delta"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Keys:
         return soft_targets_key(
             teacher_fingerprint=self._teacher,
             transfer_fingerprint=transfer_fingerprint,
-            layers=[hint.teacher for hint in self.recipe.distill.hints],
+            layers=teacher_layers(self.recipe.distill),
             storage=storage,
         )
 
@@ -76,7 +77,7 @@ class Keys:
             "teach",
             data=self._data,
             teacher=self._teacher,
-            layers=[hint.teacher for hint in recipe.distill.hints],
+            layers=self._layers,
             epochs=max(recipe.distill.epochs, recipe.quantize.finetune.epochs),
             **self._kept,
         )
@@ -84,9 +85,11 @@ class Keys:
     @cached_property
     def distill(self) -> str:
         """Key of the student."""
-        settings = self.recipe.distill.model_dump(mode="json", exclude={"baseline"})
+        settings = self.recipe.distill.model_dump(mode="json", exclude={"baseline", "losses"})
+        del settings["soft_targets"]["standardize"]
         start = self.recipe.student.start
-        parts = {**self._labelled, **({} if start is None else {"start": start.model_dump(mode="json")})}
+        parts = {**self._labelled, **self._methods}
+        parts |= {} if start is None else {"start": start.model_dump(mode="json")}
         return self._key("distill", teach=self.teach, student=self._student, settings=settings, **parts)
 
     @cached_property
@@ -167,6 +170,27 @@ class Keys:
         }
         if data.preprocessing.kind == "text":
             found["tokenizer"] = tokenizers.fingerprint(data.preprocessing, self.recipe_folder)
+        return found
+
+    @property
+    def _layers(self) -> list[str]:
+        """The teacher's layers that are learned from; in the order of the hints, so that earlier keys stay."""
+        hints = [hint.teacher for hint in self.recipe.distill.hints]
+        return hints + [layer for layer in teacher_layers(self.recipe.distill) if layer not in hints]
+
+    @property
+    def _methods(self) -> dict[str, object]:
+        """What the recipe chooses of the newer settings; nothing where it chooses none, so that earlier keys stay.
+
+        Raises:
+            RecipeError: a loss has a method or an option that there is not.
+        """
+        distill = self.recipe.distill
+        found: dict[str, object] = {}
+        if distill.losses:
+            found["losses"] = [loss.document() for loss in chosen_losses(distill.losses)]
+        if distill.soft_targets.standardize:
+            found["standardize"] = True
         return found
 
     @property

@@ -38,6 +38,8 @@ VERBS = (
     ("eval",),
     ("report",),
     ("schema",),
+    ("losses",),
+    ("losses", "show"),
     ("targets",),
     ("targets", "show"),
     ("targets", "check"),

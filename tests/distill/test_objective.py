@@ -9,12 +9,11 @@ import torch
 from edgedistill.distill.losses.hints import hint_loss
 from edgedistill.distill.losses.labels import mixed_label_loss
 from edgedistill.distill.losses.soft_targets import soft_target_loss
+from edgedistill.distill.methods.chosen import student_layers, teacher_layers
 from edgedistill.distill.objective import (
     DistillObjective,
     LabelObjective,
     SoftTargetObjective,
-    student_layers,
-    teacher_layers,
 )
 from edgedistill.distill.teacher_cache import SoftTargets, teach
 from edgedistill.errors import ModelError, RecipeError, ShapeError
@@ -45,7 +44,7 @@ def transfer_set(noise_set: Sets) -> NoiseSet:
 
 @pytest.fixture
 def soft_targets(transfer_set: NoiseSet, small_net: Nets, tmp_path: Path) -> SoftTargets:
-    layers = teacher_layers(HINTS)
+    layers = teacher_layers(Distill(hints=HINTS))
     teacher = small_net(6, seed=1, stride=2)
     return teach(teacher, transfer_set, key="k", folder=tmp_path, views_needed=2, layers=layers)
 
@@ -133,5 +132,5 @@ def test_misfits_are_refused(transfer_set: NoiseSet, small_net: Nets, soft_targe
 
 
 def test_layers_by_role() -> None:
-    assert student_layers(HINTS) == ["head", "stages.0", "stem"]
-    assert teacher_layers(HINTS) == ["head", "stages.1"]
+    assert student_layers(Distill(hints=HINTS)) == ["head", "stages.0", "stem"]
+    assert teacher_layers(Distill(hints=HINTS)) == ["head", "stages.1"]

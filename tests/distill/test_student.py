@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from edgedistill.distill import cache_files
-from edgedistill.distill.objective import teacher_layers
+from edgedistill.distill.methods.chosen import teacher_layers
 from edgedistill.distill.student import distill, load_student, save_student, train_alone
 from edgedistill.distill.teacher_cache import SoftTargets, teach
 from edgedistill.errors import DataError, ModelError
@@ -47,7 +47,7 @@ def teacher(transfer_set: NoiseSet, small_net: Nets) -> SmallNet:
 
 @pytest.fixture
 def soft_targets(transfer_set: NoiseSet, teacher: SmallNet, tmp_path: Path) -> SoftTargets:
-    layers = teacher_layers(SETTINGS.hints)
+    layers = teacher_layers(SETTINGS)
     return teach(teacher, transfer_set, key="k", folder=tmp_path / "cache", views_needed=2, layers=layers)
 
 
@@ -93,7 +93,7 @@ def test_the_number_of_loader_threads_changes_no_bit(
 
     before = trained(soft_targets)
     transfer_set.workers = workers
-    layers = teacher_layers(SETTINGS.hints)
+    layers = teacher_layers(SETTINGS)
     again = teach(teacher, transfer_set, key="k", folder=tmp_path / "again", views_needed=2, layers=layers)
     for shard in cache_files.shards_of(samples=120, views=2):
         assert (again.home / shard.name).read_bytes() == (soft_targets.home / shard.name).read_bytes()

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from edgedistill.distill.history import History, StepInfo
-from edgedistill.distill.objective import DistillObjective, LabelObjective, Objective, teacher_layers
+from edgedistill.distill.methods.chosen import teacher_layers
+from edgedistill.distill.objective import DistillObjective, LabelObjective, Objective
 from edgedistill.distill.schedule import order_of
 from edgedistill.distill.teacher_cache import teach
 from edgedistill.distill.training import fit
@@ -74,7 +75,7 @@ def train(transfer_set: NoiseSet, small_net: Nets, tmp_path: Path) -> Callable[.
         key="k",
         folder=tmp_path / "cache",
         views_needed=2,
-        layers=teacher_layers(hints),
+        layers=teacher_layers(settings),
     )
 
     def run(**options: object) -> tuple[State, History]:

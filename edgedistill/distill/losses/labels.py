@@ -40,3 +40,27 @@ def mixed_label_loss(logits: Tensor, labels: Tensor, mixed_labels: Tensor, mix: 
     own = log_probabilities.gather(1, labels[:, None])[:, 0]
     other = log_probabilities.gather(1, mixed_labels[:, None])[:, 0]
     return -(own + mix * (other - own)).mean()
+
+
+def known_label_loss(logits: Tensor, labels: Tensor, mixed_labels: Tensor, mix: Tensor) -> Tensor:
+    """Return `mixed_label_loss` over the samples whose labels are known, times their share of the batch.
+
+    Args:
+        logits: as there.
+        labels: as there, or below 0 where the class is not known.
+        mixed_labels: the same.
+        mix: as there.
+
+    Returns:
+        Scalar in nats, mean over the batch, in which the other samples count for nothing; 0 where no label is known.
+
+    Raises:
+        ShapeError: the shapes do not go together.
+    """
+    known = (labels >= 0) & (mixed_labels >= 0)
+    if known.all():
+        return mixed_label_loss(logits, labels, mixed_labels, mix)
+    if not known.any():
+        return logits.sum() * 0
+    share = known.float().mean()
+    return share * mixed_label_loss(logits[known], labels[known], mixed_labels[known], mix[known])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgedistill.distill.student import distill as distill_student
@@ -26,7 +27,8 @@ def distill(context: Context) -> Outcome:
     """Train the student from the teacher's outputs."""
     key = context.keys.distill
     student, started = context.started_student()
-    learn = distill_embeddings if context.recipe.task is Task.EMBEDDING else distill_student
+    by_outputs = partial(distill_student, teacher=lambda: context.teacher)
+    learn = distill_embeddings if context.recipe.task is Task.EMBEDDING else by_outputs
     history = learn(
         student,
         context.transfer_set,

@@ -77,11 +77,13 @@ def outputs_record(soft_targets: SoftTargets, storage: Storage) -> TeacherOutput
 
 
 def refuse_unlabelled_baseline(recipe: Recipe) -> None:
-    """Refuse to train a student alone on a task that has no labels.
+    """Refuse what a task without labels and classes has no use for: a student alone, methods for classes.
 
     Raises:
         RecipeError: that is what the recipe asks for.
     """
+    if recipe.task is Task.EMBEDDING and recipe.distill.losses:
+        raise RecipeError("'distill.losses'", found="'task: embedding' learns from the teacher's embeddings alone")
     if recipe.task is Task.EMBEDDING and recipe.distill.baseline:
         raise RecipeError(
             "'distill.baseline'", found="'task: embedding' has no labels to learn from alone", fix="set it to false"
