@@ -1,11 +1,12 @@
 """Core ML packages: what is carried, what is computed, and what coremltools' defaults would have made of it.
 
-Usage: python benchmarks/coreml_packages.py MODEL... [--run RUN] [--recipe FILE] [--samples N]
+Usage: python benchmarks/coreml_packages.py MODEL... [--run RUN] [--recipe FILE] [--samples N] [--weights FOLDER]
 
-MODEL is `demo` (the student of a finished run, on all its test images) or a model of the zoo (on random inputs, which
-say nothing of accuracy). Each is calibrated, not fine-tuned, built for iOS 17 and iOS 18, read back, and computed by
-the interpreter of the saved package; nothing here runs Core ML. For the defaults, the same model is quantized with
-scales and biases of fp32 and converted with every pass of coremltools. Writes benchmarks/results/coreml_packages.json.
+MODEL is `demo` (the student of a finished run, on all its test images) or a model of the zoo, on what `zoo/shown.py`
+shows it: crops of photographs, tweets, or noise where its weights are random. Each is calibrated, not fine-tuned, built
+twice for iOS 17 and iOS 18, read back, and computed by the interpreter of the saved package; nothing here runs Core ML.
+For the defaults, the same model is quantized with scales and biases of fp32 and converted with every pass of
+coremltools. Writes benchmarks/results/coreml_packages.json.
 """
 
 from __future__ import annotations
@@ -24,17 +25,15 @@ from unittest import mock
 
 import numpy as np
 import torch
-from zoo import ZOO, inputs, model
+from zoo import ZOO, model
+from zoo.shown import agreement, calibrated_program, in_float, shown
 
 from edgedistill.data.preprocessing import ArrayPreprocessing, TextPreprocessing
-from edgedistill.evaluate.parity import parity
-from edgedistill.quantize.annotate import activation_quantizers, annotate
+from edgedistill.quantize.annotate import annotate
 from edgedistill.quantize.calibrate import CalibrationSet, calibrate
 from edgedistill.quantize.capture import capture
 from edgedistill.quantize.convert import convert
-from edgedistill.quantize.fake import Mode
 from edgedistill.quantize.spec import BiasType, QuantSpec, ScaleFormat
-from edgedistill.quantize.ties import avoid_ties
 from edgedistill.targets.base import Package
 from edgedistill.targets.phone_coreml import convert as coreml
 from edgedistill.targets.phone_coreml.deployment import Deployment
@@ -43,6 +42,7 @@ from edgedistill.targets.phone_coreml.interpreter import Precision
 from edgedistill.targets.phone_coreml.package import write_package
 from edgedistill.targets.phone_coreml.read_back import biases, quantized_tensors
 from edgedistill.targets.phone_coreml.saved import package_bytes, read_package
+from edgedistill.targets.phone_coreml.swift import package_hash
 from edgedistill.targets.phone_coreml.vendor import coremltools, quiet
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 OURS = QuantSpec(bias=BiasType.FP16)
 DEFAULTS = QuantSpec(bias=BiasType.FLOAT, scale_format=ScaleFormat.FP32)
-CALIBRATION_INPUTS = 16
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,9 @@ class Case:
         module: in fp32.
         package: what its artifact carries.
         values: inputs, (n, ...).
-        labels: (n,), or none where the inputs are random.
+        labels: (n,), or none where they are not known.
+        title: what the values are.
+        weights: where the model's weights come from.
         quantized: gives its program for a spec.
     """
 
@@ -75,36 +76,26 @@ class Case:
     package: Package
     values: NDArray[np.float32] | NDArray[np.int32]
     labels: NDArray[np.int64] | None
+    title: str
+    weights: str
     quantized: Callable[[QuantSpec], QuantizedProgram]
 
 
-def zoo_case(name: str, samples: int) -> Case:
+def zoo_case(name: str, arguments: argparse.Namespace) -> Case:
     """Return a model of the zoo."""
-    entry, module = ZOO[name], model(name)
-    values = inputs(name, samples)
-    values = values.to(torch.int32) if entry.tokens else values
-    with torch.no_grad():
-        outputs = module(values[:2])
-    task = "classification" if outputs.ndim == 2 and not entry.tokens else "embedding"  # noqa: PLR2004 - samples and classes
+    weights = arguments.weights if ZOO[name].weights == "random" else None
+    entry, module = ZOO[name], model(name, weights=weights)
+    given = shown(name, arguments.samples, weights=weights, archive=arguments.tweets)
+    outputs = in_float(module, given.seen[:2])
+    task = "embedding" if given.embedding or outputs.ndim != 2 else "classification"  # noqa: PLR2004 - samples and classes
     classes = tuple(f"class {index}" for index in range(outputs.shape[1])) if task == "classification" else ()
     text = TextPreprocessing(tokenizer="none", max_length=entry.shape[0]) if entry.tokens else None
-    package = Package(name, classes, text or ArrayPreprocessing(shape=entry.shape), values[:4].numpy(), task=task)
-    return Case(module, package, values.numpy(), None, lambda spec: calibrated(module, values, spec))
-
-
-def calibrated(module: nn.Module, values: torch.Tensor, spec: QuantSpec) -> QuantizedProgram:
-    """Return the program with min-max ranges over the first inputs."""
-    graph = annotate(capture(module, values[:2]), spec)
-    quantizers = activation_quantizers(graph).values()
-    for quantizer in quantizers:
-        quantizer.mode = Mode.OBSERVE
-    with torch.no_grad():
-        graph(values[:CALIBRATION_INPUTS])
-    for quantizer in quantizers:
-        quantizer.set_range(quantizer.histogram.minimum, quantizer.histogram.maximum)
-        quantizer.mode = Mode.QUANTIZE
-    avoid_ties(graph)
-    return convert(graph, spec, values[:2])
+    values = given.unseen.numpy()
+    package = Package(name, classes, text or ArrayPreprocessing(shape=entry.shape), values[:4], task=task)
+    origin = "distilled here, see zoo/distilled.py" if weights else entry.weights
+    return Case(
+        module, package, values, None, given.title, origin, lambda spec: calibrated_program(module, given.seen, spec)
+    )
 
 
 def demo_case(recipe: Path, run: Path) -> Case:
@@ -127,24 +118,24 @@ def demo_case(recipe: Path, run: Path) -> Case:
     values = context.evaluation_set.plain(np.arange(len(context.test))).inputs
     preprocessing = planned.recipe.data.preprocessing
     package = Package("demo", context.test.classes, preprocessing, np.asarray(context.test.raw[:4]))
-    return Case(student, package, values, context.test.labels, quantized)
+    title = f"the {len(values)} test images"
+    return Case(student, package, values, context.test.labels, title, "the run's student", quantized)
 
 
 def measured(case: Case) -> dict[str, object]:
     """Return everything about one model."""
-    with torch.no_grad():
-        parts = torch.split(torch.from_numpy(case.values), 50)
-        floats = torch.cat([case.module(part) for part in parts]).numpy()
+    floats = in_float(case.module, torch.from_numpy(case.values))
     ours, theirs = case.quantized(OURS), case.quantized(DEFAULTS)
     return {
         "n": len(case.values),
-        "inputs": "test images" if case.labels is not None else "random",
+        "inputs": case.title,
+        "weights": case.weights,
         "parameters": sum(item.numel() for item in case.module.parameters()),
-        "bytes": {**float_bytes(case)},
+        "bytes": float_bytes(case),
         "fp32_accuracy": accuracy(floats, case.labels),
-        "program": against(floats, ours.run(case.values), case.labels),
-        "ours": {str(item): built(case, ours, item) for item in (Deployment.IOS17, Deployment.IOS18)},
-        "defaults": defaults(case, theirs),
+        "program_against_fp32_model": against(floats, ours.run(case.values), case),
+        "ours": {str(item): built(case, floats, ours, item) for item in (Deployment.IOS17, Deployment.IOS18)},
+        "defaults": defaults(case, floats, theirs),
     }
 
 
@@ -170,23 +161,29 @@ def float_bytes(case: Case) -> dict[str, int]:
     return found
 
 
-def built(case: Case, program: QuantizedProgram, deployment: Deployment) -> dict[str, object]:
+def built(
+    case: Case, floats: NDArray[np.float32], program: QuantizedProgram, deployment: Deployment
+) -> dict[str, object]:
     """Return how a package of ours was made, what stands in it, and what it computes."""
     with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "m.mlpackage"
+        package, again = Path(folder) / "m.mlpackage", Path(folder) / "again.mlpackage"
         start = time.process_time()
         write_package(
             coreml.model_from_program(program, deployment=deployment, package=case.package), package, metadata={}
         )
         seconds = time.process_time() - start
+        write_package(
+            coreml.model_from_program(program, deployment=deployment, package=case.package), again, metadata={}
+        )
         saved = read_package(package)
         return {
             "bytes": package_bytes(package),
             "conversion_cpu_seconds": seconds,
+            "second_build_has_the_same_bytes": package_hash(package) == package_hash(again),
             **carried(program, package),
             "biases_stored": len(biases(saved)),
             "operations": sorted({item.kind for item in saved.operations}),
-            **computed(case, program, package),
+            **computed(case, floats, program, package),
         }
 
 
@@ -216,31 +213,21 @@ def same(found: NDArray[np.generic] | None, wanted: torch.Tensor | None) -> bool
     return found.dtype == wanted.numpy().dtype and np.array_equal(found, wanted.numpy())
 
 
-def computed(case: Case, program: QuantizedProgram, package: Path) -> dict[str, object]:
-    """Return how far the interpreted package and the program agree, in each precision."""
+def computed(case: Case, floats: NDArray[np.float32], program: QuantizedProgram, package: Path) -> dict[str, object]:
+    """Return how far the interpreted package agrees with the program and with the fp32 model, in each precision."""
     reference = program.run(case.values)
-    return {
-        str(precision): against(reference, InterpretedPackage(package, precision).run(case.values), case.labels)
-        for precision in Precision
-    }
+    found: dict[str, object] = {}
+    for precision in Precision:
+        outputs = InterpretedPackage(package, precision).run(case.values)
+        found[str(precision)] = against(reference, outputs, case)
+        found[f"{precision}_against_fp32_model"] = against(floats, outputs, case)
+    return found
 
 
-def against(
-    reference: NDArray[np.float32], outputs: NDArray[np.float32], labels: NDArray[np.int64] | None
-) -> dict[str, object]:
-    """Return how far outputs agree with a reference."""
-    flat, other = (item.reshape(len(item), -1) for item in (reference, outputs))
-    found = parity(flat, other, max_steps=1.0)
-    noise = float(((flat - other).astype(np.float64) ** 2).sum())
-    return {
-        "top1_agreement": found.top1_agreement,
-        "within_one_step": found.within_steps,
-        "within_four_steps": parity(flat, other, max_steps=4.0).within_steps,
-        "largest_steps": found.largest_steps,
-        "identical_outputs": found.identical_outputs,
-        "sqnr_db": 10 * float(np.log10((flat.astype(np.float64) ** 2).sum() / noise)) if noise else None,
-        "accuracy": accuracy(outputs, labels),
-    }
+def against(reference: NDArray[np.float32], outputs: NDArray[np.float32], case: Case) -> dict[str, object]:
+    """Return how far outputs agree with a reference, and their accuracy."""
+    found = agreement(reference, outputs, embedding=case.package.task == "embedding")
+    return {**found, "accuracy": accuracy(outputs, case.labels)}
 
 
 def accuracy(outputs: NDArray[np.float32], labels: NDArray[np.int64] | None) -> float | None:
@@ -248,13 +235,14 @@ def accuracy(outputs: NDArray[np.float32], labels: NDArray[np.int64] | None) -> 
     return None if labels is None else float((outputs.argmax(1) == labels).mean())
 
 
-def defaults(case: Case, program: QuantizedProgram) -> dict[str, object]:
+def defaults(case: Case, floats: NDArray[np.float32], program: QuantizedProgram) -> dict[str, object]:
     """Return the same for fp32 scales and every pass of coremltools: what a package holds, and what it computes."""
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(coreml, "LEFT_OUT", ()):
         package = Path(folder) / "m.mlpackage"
         made = coreml.model_from_program(program, deployment=Deployment.IOS17, package=case.package)
         write_package(made, package, metadata={})
-        return {"bytes": package_bytes(package), **carried(program, package), **computed(case, program, package)}
+        found = computed(case, floats, program, package)
+        return {"bytes": package_bytes(package), **carried(program, package), **found}
 
 
 def row(name: str, found: dict[str, object]) -> str:
@@ -262,11 +250,13 @@ def row(name: str, found: dict[str, object]) -> str:
     ours, theirs = found["ours"]["iOS17"], found["defaults"]  # type: ignore[index] # as measured() writes it
     return (
         f"{name:20s} {ours['bytes']:>11,} B  carried {ours['scales_equal']}/{ours['tensors']}"
-        f"  fp32 top-1 {ours['fp32']['top1_agreement']:.4f} steps {ours['fp32']['largest_steps']:.2f}"
-        f"  fp16 {ours['fp16']['top1_agreement']:.4f} {ours['fp16']['largest_steps']:.2f}"
-        f"  | defaults carried {theirs['scales_equal']}/{theirs['tensors']}"
-        f"  fp16 {theirs['fp16']['top1_agreement']:.4f} {theirs['fp16']['largest_steps']:.2f}"
+        f"  fp32 {_answers(ours['fp32'])} fp16 {_answers(ours['fp16'])}"
+        f"  | defaults carried {theirs['scales_equal']}/{theirs['tensors']} fp16 {_answers(theirs['fp16'])}"
     )
+
+
+def _answers(found: dict[str, float]) -> str:
+    return f"{next(iter(found.values())):.4f} within {found['largest_steps']:.2f} steps"
 
 
 def main() -> None:
@@ -275,13 +265,15 @@ def main() -> None:
     parser.add_argument("models", nargs="+", choices=["demo", *ZOO])
     parser.add_argument("--run", type=Path, default=Path("runs/fashion-mnist"))
     parser.add_argument("--recipe", type=Path, default=ROOT / "examples/fashion_mnist.yaml")
-    parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--samples", type=int, default=256, help="of the evaluation set of a model of the zoo")
+    parser.add_argument("--weights", type=Path, help="what zoo/distilled.py wrote, for models without weights")
+    parser.add_argument("--tweets", type=Path, help="vaderSentiment-3.3.2.tar.gz, for the sentence encoder")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/coreml_packages.json")
     args = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     results = json.loads(args.out.read_text("utf-8")) if args.out.exists() else {"models": {}}
     for name in args.models:
-        case = demo_case(args.recipe, args.run) if name == "demo" else zoo_case(name, args.samples)
+        case = demo_case(args.recipe, args.run) if name == "demo" else zoo_case(name, args)
         results["models"][name] = measured(case)
         results["versions"] = {item: version(item) for item in ("coremltools", "torch", "numpy", "edgedistill")}
         results["python"] = sys.version.split()[0]

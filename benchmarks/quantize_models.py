@@ -16,19 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import tarfile
 import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 import torch
 import zoo
 from torch import Tensor
 from torch.nn import functional
 from zoo.photographs import normalised_crops
+from zoo.shown import tweets
 
 from edgedistill.errors import ModelError
 from edgedistill.evaluate.integer_share import integer_share
@@ -61,26 +60,6 @@ X86 = {"session.x64quantprecision": "1"}
 def photographs(count: int, *, seed: int) -> Tensor:
     """Return (count, 3, 224, 224): crops of photographs, normalised as ImageNet models want them."""
     return normalised_crops(PHOTOGRAPHS, count, seed=seed, smallest=0.5)
-
-
-def tweets(count: int, archive: Path, *, seed: int) -> Tensor:
-    """Return (count, 128) token ids of human-written tweets."""
-    from tokenizers import Tokenizer  # noqa: PLC0415 - only this model needs it
-    from zoo.pretrained import minilm_folder  # noqa: PLC0415 - as above
-
-    with tarfile.open(archive) as outer:
-        inner_name = next(name for name in outer.getnames() if name.endswith("hutto_ICWSM_2014.tar.gz"))
-        inner = outer.extractfile(inner_name)
-        with tarfile.open(fileobj=inner) as texts:
-            name = next(name for name in texts.getnames() if name.endswith("tweets_GroundTruth.txt"))
-            found = texts.extractfile(name)
-            lines = found.read().decode("utf-8", "replace").splitlines() if found else []
-    sentences = [line.split("\t")[2] for line in lines if line.count("\t") >= 2]  # noqa: PLR2004 - id, score, text
-    chosen = np.random.default_rng(seed).permutation(len(sentences))[:count]
-    tokenizer = Tokenizer.from_file(str(minilm_folder() / "tokenizer.json"))
-    tokenizer.enable_truncation(128)
-    tokenizer.enable_padding(length=128)
-    return torch.tensor([tokenizer.encode(sentences[index]).ids for index in chosen], dtype=torch.int32)
 
 
 def inputs_of(name: str, count: int, *, seed: int, archive: Path | None) -> tuple[Tensor, str]:
