@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -29,9 +28,6 @@ LIMITS = {
 }
 """An output step is 1/255 of the range of the outputs. fp16 moves a value by up to 1 part in 2,048, which changes the
 code of those that lie near the middle between two; a code that changed changes others after it."""
-FAST_ELEMENTS = 2**20
-"""Of one value. A MobileNetV2 at 224 x 224 takes 0.05 s a sample one by one, and 0.3 s in batches of 32: each value is
-then fresh memory from the system."""
 NOTES = {
     Precision.FP32: "every operation in fp32",
     Precision.FP16: "values rounded to fp16, sums in fp32; how the Neural Engine accumulates is not known",
@@ -45,7 +41,7 @@ class InterpretedPackage:
     Args:
         path: of the package.
         precision: how values are held.
-        batch: most samples computed at once, where the model allows it and their values fit the caches.
+        batch: samples computed at once, where the model allows it.
     """
 
     path: Path
@@ -84,17 +80,11 @@ class InterpretedPackage:
     def run_from(self, name: str, values: Inputs) -> NDArray[np.float32]:
         """Return outputs (n, classes), float32, from a value (n, ...) of the package on."""
         output = LOGITS if LOGITS in self.interpreter.model.outputs else EMBEDDING
-        step = min(self.batch, samples_at_once(self.interpreter.model)) if self.interpreter.batches else 1
+        step = self.batch if self.interpreter.batches else 1
         parts = torch.split(torch.from_numpy(np.ascontiguousarray(values)), step)
         with torch.inference_mode():
             outputs = [self.interpreter.run({name: part})[output] for part in parts]
         return torch.cat(outputs).numpy()
-
-
-def samples_at_once(model: SavedModel) -> int:
-    """Return how many samples make the largest value of a package as large as is still fast to compute."""
-    sizes = [math.prod(output.shape) for operation in model.operations for output in operation.outputs]
-    return max(1, FAST_ELEMENTS // max(sizes, default=1))
 
 
 def normalised(model: SavedModel) -> str:
