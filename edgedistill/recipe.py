@@ -61,10 +61,19 @@ class Views(Section):
     """Smallest share of the area that a random resized crop keeps; 1 means no crop (images)."""
     mixup: float = Field(default=0.0, ge=0, le=10)
     """Alpha of the Beta distribution that mixes a view with another sample's (arXiv:1710.09412); 0: none."""
+    noise: float = Field(default=0.0, ge=0, le=10)
+    """Deviation of the Gaussian noise added to each value, where 1 is that of a normalised input (arrays)."""
+    gain: float = Field(default=0.0, ge=0, lt=1)
+    """Largest relative change of a sample's amplitude: each is multiplied by 1 - gain to 1 + gain (arrays)."""
     drop_words: float = Field(default=0.0, ge=0, le=0.9)
     """Probability with which a view leaves a word out (texts); at 0 a text has one view, whatever `count` says."""
     audio: AudioViews = AudioViews()
     """How sounds are varied besides."""
+
+    @property
+    def unused(self) -> set[str]:
+        """Names of the later settings that are not used: left out of hashes, so that earlier hashes stay."""
+        return {name for name in ("noise", "gain") if not getattr(self, name)}
 
 
 class Captured(Section):
@@ -122,8 +131,9 @@ class Model(Section):
     """A network and where its weights come from."""
 
     source: str
-    """`residual`, `separable` (images), `text-conv`, `text-encoder` (texts), `python:module:factory`, or the path of a
-    `.pt2` program. A teacher of texts may also be `huggingface:FOLDER`, or `recorded`: its answers came with the data.
+    """`residual`, `separable` (images), `signal-conv` (arrays: time, channels), `text-conv`, `text-encoder` (texts),
+    `python:module:factory`, or the path of a `.pt2` program. A teacher of texts may also be `huggingface:FOLDER`, or
+    `recorded`: its answers came with the data.
     """
     options: dict[str, Scalar | tuple[Scalar, ...]] = {}
     """Keyword arguments of the factory, those that the data decide apart; of `huggingface:`, `max_length` in tokens."""

@@ -378,7 +378,17 @@ def test_what_the_starter_comments_out_are_the_defaults(tmp_path: Path) -> None:
 
 def test_the_starter_shows_every_key() -> None:
     text = STARTER.read_text("utf-8")
-    hidden = {"shape", "tokenizer", "vocabulary", "max_length", "max_characters", "drop_words", "embeddings"}
+    hidden = {
+        "shape",
+        "tokenizer",
+        "vocabulary",
+        "max_length",
+        "max_characters",
+        "drop_words",
+        "noise",
+        "gain",
+        "embeddings",
+    }
     hidden |= set(Captured.model_fields) | {"captured"}
     hidden |= set(AudioPreprocessing.model_fields) | set(AudioViews.model_fields) | {"audio"}
     hidden -= set(ImagePreprocessing.model_fields)

@@ -175,7 +175,14 @@ class RecordedAnswers:
 
 
 def _refuse_other_views(views: Views) -> None:
-    used = {"flip": views.flip, "shift": views.shift > 0, "crop": views.crop < 1, "mixup": views.mixup > 0}
+    used = {
+        "flip": views.flip,
+        "shift": views.shift > 0,
+        "crop": views.crop < 1,
+        "mixup": views.mixup > 0,
+        "noise": views.noise > 0,
+        "gain": views.gain > 0,
+    }
     used["audio"] = views.audio != type(views.audio)()
     for name in (name for name, on in used.items() if on):
         raise DataError(

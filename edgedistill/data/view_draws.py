@@ -32,6 +32,9 @@ class ViewDraw:
         flip: (n,), bool.
         partner: (n,), int64: the sample mixed in; a permutation.
         mix: (n,), float32: its share.
+        gain: (n,), float32: factor on a sample's amplitude.
+        seed: of the recipe.
+        view: number of the view.
     """
 
     crop: NDArray[np.int32] | None
@@ -39,6 +42,9 @@ class ViewDraw:
     flip: NDArray[np.bool_] | None
     partner: NDArray[np.int64] | None
     mix: NDArray[np.float32] | None
+    gain: NDArray[np.float32] | None = None
+    seed: int = 0
+    view: int = 0
 
     @property
     def varies_pixels(self) -> bool:
@@ -50,7 +56,13 @@ class ViewDraw:
         digest = hashlib.sha256()
         for values in (self.crop, self.shift, self.flip, self.partner, self.mix):
             digest.update(b"none" if values is None else values.tobytes())
+        if self.gain is not None:
+            digest.update(self.gain.tobytes())
         return digest.digest()
+
+    def noise(self, sample: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return the noise of one sample, standard normal: a generator for each, as all of it would not fit."""
+        return generator_of(self.seed, self.view, f"noise {sample}").standard_normal(shape, np.float32)
 
 
 def drawn(raw_shape: tuple[int, ...], views: Views, *, seed: int, view: int) -> ViewDraw:
@@ -65,7 +77,7 @@ def drawn(raw_shape: tuple[int, ...], views: Views, *, seed: int, view: int) -> 
         view: number of the view.
     """
     count = raw_shape[0]
-    crop = shift = flip = partner = mix = None
+    crop = shift = flip = partner = mix = gain = None
     if views.crop < 1:
         crop = _crops(generator_of(seed, view, "crop"), raw_shape, least=views.crop)
     if views.shift:
@@ -75,7 +87,10 @@ def drawn(raw_shape: tuple[int, ...], views: Views, *, seed: int, view: int) -> 
     if views.mixup:
         partner = generator_of(seed, view, "partner").permutation(count)
         mix = _shares(generator_of(seed, view, "mix"), count, alpha=views.mixup)
-    return ViewDraw(crop=crop, shift=shift, flip=flip, partner=partner, mix=mix)
+    if views.gain:
+        factors = 1 + views.gain * (2 * generator_of(seed, view, "gain").random(count) - 1)
+        gain = factors.astype(np.float32)
+    return ViewDraw(crop=crop, shift=shift, flip=flip, partner=partner, mix=mix, gain=gain, seed=seed, view=view)
 
 
 def generator_of(seed: int, view: int, kind: str) -> np.random.Generator:

@@ -110,7 +110,7 @@ class ViewedSamples:
             "views/1",
             self.samples.fingerprint,
             self.preprocessing.model_dump_json(),
-            self._views.model_dump_json(exclude={"audio"}),
+            self._views.model_dump_json(exclude={"audio"} | self._views.unused),
             str(self._seed),
         ):
             digest.update(part.encode() + b"\n")
@@ -162,12 +162,29 @@ class ViewedSamples:
     def _inputs(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.float32]:
         """Return varied, preprocessed samples (batch, *input_shape), without mixup."""
         if not draw.varies_pixels:
-            return preprocess(self._raw[chosen], self._manifest)
+            return self._with_noise(preprocess(self._amplified(chosen, draw), self._manifest), chosen, draw)
         inputs = np.empty((len(chosen), *self.preprocessing.input_shape), np.float32)
         step = max(1, CHUNK_BYTES // inputs[:1].nbytes) if len(chosen) else 1
         for start in range(0, len(chosen), step):
             part = slice(start, start + step)
             inputs[part] = preprocess(self._pixels(chosen[part], draw), self._manifest)
+        return inputs
+
+    def _amplified(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Return raw samples at the amplitude of the view."""
+        raw = self._raw[chosen]
+        if draw.gain is None:
+            return raw
+        amplified: NDArray[np.float32] = raw * draw.gain[chosen].reshape(-1, *[1] * (raw.ndim - 1))
+        return amplified
+
+    def _with_noise(
+        self, inputs: NDArray[np.float32], chosen: NDArray[np.int64], draw: ViewDraw
+    ) -> NDArray[np.float32]:
+        """Add the view's noise to inputs, in place."""
+        if self._views.noise:
+            for place, sample in enumerate(chosen):
+                inputs[place] += np.float32(self._views.noise) * draw.noise(int(sample), inputs.shape[1:])
         return inputs
 
     def _pixels(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.uint8]:
@@ -189,6 +206,8 @@ def _refuse_image_views(preprocessing: Preprocessing, views: Views) -> None:
         )
     _refuse_sound_views(views, found=f"the samples are {preprocessing.kind}s")
     if preprocessing.kind == "image":
+        for name in {"noise", "gain"} - views.unused:
+            raise DataError(f"'data.views.{name}'", found="the samples are images", wanted="arrays", fix="remove it")
         return
     used = {"flip": views.flip, "shift": views.shift > 0, "crop": views.crop < 1}
     for name in (name for name, on in used.items() if on):

@@ -16,6 +16,7 @@ from edgedistill.models.hugging_face import teacher_from_folder, token_embedding
 from edgedistill.models.pt2_file import program_from_pt2
 from edgedistill.models.residual import ResidualNet
 from edgedistill.models.separable import SeparableNet
+from edgedistill.models.signal import SignalConvNet
 from edgedistill.models.state_file import state_from_file
 from edgedistill.models.text import TextConvNet, TextEncoder, start_from_embeddings
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, type[nn.Module]] = {
     "residual": ResidualNet,
     "separable": SeparableNet,
+    "signal-conv": SignalConvNet,
     "text-conv": TextConvNet,
     "text-encoder": TextEncoder,
 }
@@ -88,7 +90,7 @@ def load_model(
     Args:
         model: from the recipe.
         classes: how many outputs the data want.
-        channels: channels of the data's images.
+        channels: channels of the data's images or signals.
         recipe_folder: relative paths and modules are looked for here.
         texts: of data that are texts.
 

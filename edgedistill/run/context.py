@@ -254,7 +254,7 @@ class Context:
         module = load_model(
             model,
             classes=outputs or 0,
-            channels=preprocessing.input_shape[0],
+            channels=_channels(preprocessing.input_shape),
             recipe_folder=self.recipe_folder,
             texts=text_inputs(seen),
         )
@@ -262,6 +262,11 @@ class Context:
             dtype = getattr(torch, preprocessing.input_dtype)
             check_outputs(module, preprocessing.input_shape, outputs, dtype=dtype)
         return module
+
+
+def _channels(input_shape: tuple[int, ...]) -> int:
+    """Return the channels of images (channels, height, width), or of signals (time, channels)."""
+    return input_shape[-1] if len(input_shape) == 2 else input_shape[0]  # noqa: PLR2004 - two axes
 
 
 TEACHER_OUTPUTS = "teacher/evaluation.npy"

@@ -164,7 +164,7 @@ class Keys:
         found = {
             "source": samples.fingerprint(self.recipe, self.recipe_folder),
             "preprocessing": data.preprocessing.model_dump(mode="json"),
-            "views": data.views.model_dump(mode="json", exclude=_inapplicable(data)),
+            "views": data.views.model_dump(mode="json", exclude=_inapplicable(data) | data.views.unused),
             "classes": data.classes,
             "task": str(self.recipe.task),
         }
