@@ -56,7 +56,11 @@ def artifact(
     *,
     device: Annotated[
         list[str] | None,
-        typer.Option("--device", metavar="DEVICE", help="local, ssh://USER@HOST, adb:SERIAL, a name; may be repeated."),
+        typer.Option(
+            "--device",
+            metavar="DEVICE",
+            help="local, ssh://USER@HOST, adb:SERIAL, ios:ID (on a Mac), a name; may be repeated.",
+        ),
     ] = None,
     against: Annotated[
         Path | None,

@@ -18,12 +18,15 @@ from edgedistill.bench.on_device import (
     with_accuracy,
 )
 from edgedistill.bench.pair import Comparison, comparison_of
+from edgedistill.bench.reading import recordings_from_text
 from edgedistill.bench.recording import Accuracy
 from edgedistill.bench.results import keep, keep_pair, results_folder, run_folder_of
 from edgedistill.data.inputs import model_inputs
-from edgedistill.devices.fleet import fleet, slug
+from edgedistill.devices import xcode
+from edgedistill.devices.fleet import Ended, fleet, slug
 from edgedistill.devices.inventory import listed, reached
 from edgedistill.devices.jobs import Patience
+from edgedistill.errors import EdgeDistillError, InputError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.evaluate.metrics import accuracy
 from edgedistill.progress import SILENT, Progress
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
     from edgedistill.bench.recording import Recording
     from edgedistill.data.transfer_set import Samples
-    from edgedistill.devices.fleet import Ended, Log
+    from edgedistill.devices.fleet import Log
     from edgedistill.devices.inventory import Listed
 
 CHUNK = 1000
@@ -92,7 +95,10 @@ def measure_artifact(
         InputError: a device's name or address is not known.
     """
     open_artifact(artifact)
-    items = [listed(name) for name in devices]
+    phones = [name for name in devices if name.startswith(xcode.PREFIX)]
+    if phones and samples is not None:
+        raise InputError(f"device '{phones[0]}'", found="an accuracy is asked for", wanted="a latency alone, on phones")
+    items = [listed(name) for name in devices if name not in phones]
 
     def one(item: Listed, log: Log) -> Kept:
         place = _place(item, log, progress)
@@ -100,12 +106,31 @@ def measure_artifact(
         recording = measure_on_device(artifact, place, settings)
         return _kept(recording if found is None else with_accuracy(recording, found), artifact)
 
-    ends = fleet(items, one, logs=results_folder() / "logs", progress=progress, title="measure")
+    ends = fleet(items, one, logs=results_folder() / "logs", progress=progress, title="measure") if items else []
+    for name in phones:
+        ends += _on_phone(artifact, name, settings)
     for end in ends:  # one after the other: they write the same summary
         kept = end.value
         if kept is not None and kept.run_folder is not None and isinstance(kept.found, Measurement):
             add_to_run(kept.found, kept.run_folder)
     return ends
+
+
+def _on_phone(artifact: Path, name: str, settings: Settings) -> list[Ended[Kept]]:
+    """Return one measurement for each process and choice of compute units, or why there is none."""
+    try:
+        log = xcode.benchmark_log(
+            artifact,
+            name,
+            processes=settings.processes,
+            seconds=settings.seconds,
+            samples=settings.samples,
+            timeout_s=settings.max_seconds,
+        )
+        recordings = recordings_from_text(log, thing=f"the output of xcodebuild for '{name}'")
+    except EdgeDistillError as error:
+        return [Ended(name, error=error)]
+    return [Ended(name, _kept(recording, artifact)) for recording in recordings]
 
 
 def compare_artifacts(

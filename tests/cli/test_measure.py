@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -183,3 +184,85 @@ def test_an_empty_folder_has_nothing_to_compare(edgedistill: Call, tmp_path: Pat
 
 def test_what_is_stored_is_typed_as_real() -> None:
     assert Measurement.model_fields["recording"].annotation.model_fields["device"].annotation.__name__ == "RealDevice"
+
+
+PHONE = "ios:00008110-000A1B2C3D4E5F60"
+SCRIPT = """#!/bin/sh
+echo "$@" > "$(dirname "$0")/arguments"
+env | grep EDGEDISTILL_S > "$(dirname "$0")/environment"
+cat "$(dirname "$0")/output"
+exit $(cat "$(dirname "$0")/code")
+"""
+
+
+@pytest.fixture
+def xcode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand for a Mac with Xcode: a script that says and returns what its folder holds."""
+    folder = tmp_path / "xcode"
+    folder.mkdir()
+    (folder / "xcodebuild").write_text(SCRIPT, "utf-8")
+    (folder / "xcodebuild").chmod(0o755)
+    (folder / "code").write_text("0", "utf-8")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("DEVELOPMENT_TEAM", "ABCDE12345")
+    monkeypatch.setattr("sys.platform", "darwin")
+    return folder
+
+
+@pytest.fixture
+def swift_artifact(artifact: Path) -> Path:
+    (artifact / "SmallModel" / "DeviceTests" / "DeviceTests.xcodeproj").mkdir(parents=True)
+    return artifact
+
+
+def test_a_phone_is_measured_by_xcodebuild(edgedistill: Call, swift_artifact: Path, xcode: Path, results: Path) -> None:
+    lines = [f"EDGEDISTILL_BENCH {json.dumps(recorded())}", "Test Suite 'All tests' passed"]
+    (xcode / "output").write_text("\n".join(lines), "utf-8")
+    ended = edgedistill("bench", swift_artifact, "--device", PHONE, "--processes", 2, "--samples", 101)
+    assert ended.exit_code == 0, ended.stderr
+    ((_, measurement),) = measurements_in(results)
+    assert measurement.recording.device.kind == "ios"
+    arguments = (xcode / "arguments").read_text("utf-8")
+    assert f"-destination platform=iOS,id={PHONE.removeprefix('ios:')}" in arguments
+    assert "-test-iterations 2 -test-repetition-relaunch-enabled YES" in arguments
+    assert "DEVELOPMENT_TEAM=ABCDE12345" in arguments
+    assert "TEST_RUNNER_EDGEDISTILL_SAMPLES=51" in (xcode / "environment").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "exit_code", "said"),
+    [
+        ("error: device is locked", 65, 4, "xcodebuild ended with 65: error: device is locked"),
+        ("XCTAssertTrue failed - all: differs; no latency is reported", 65, 3, "golden samples on"),
+        ("Test Suite passed", 0, 2, "no line with a JSON document"),
+        ('EDGEDISTILL_BENCH {"schema": "edgedistill.bench/1"}', 0, 2, "Field required"),
+    ],
+)
+def test_what_xcodebuild_says_instead_is_told(
+    edgedistill: Call, swift_artifact: Path, xcode: Path, output: str, code: int, exit_code: int, said: str
+) -> None:
+    (xcode / "output").write_text(output, "utf-8")
+    (xcode / "code").write_text(str(code), "utf-8")
+    ended = edgedistill("bench", swift_artifact, "--device", PHONE)
+    assert ended.exit_code == exit_code
+    assert said in ended.stderr
+
+
+def test_elsewhere_than_on_a_mac_the_way_is_told(edgedistill: Call, swift_artifact: Path) -> None:
+    ended = edgedistill("bench", swift_artifact, "--device", PHONE)
+    assert ended.exit_code == 2
+    assert "wanted a Mac with Xcode" in ended.stderr
+    assert "bench import" in ended.stderr
+
+
+def test_a_phone_without_a_team_or_an_identifier_is_refused(
+    edgedistill: Call, swift_artifact: Path, xcode: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert xcode.is_dir()
+    assert "no identifier" in edgedistill("bench", swift_artifact, "--device", "ios:-x").stderr
+    monkeypatch.delenv("DEVELOPMENT_TEAM")
+    assert "no DEVELOPMENT_TEAM" in edgedistill("bench", swift_artifact, "--device", PHONE).stderr
+
+
+def test_an_artifact_for_a_board_goes_to_no_phone(edgedistill: Call, artifact: Path) -> None:
+    assert "no Swift package" in edgedistill("bench", artifact, "--device", PHONE).stderr
