@@ -102,13 +102,49 @@ class Captured(Section):
         return hash(self.model_dump_json())
 
 
+class Inversion(Section):
+    """Samples made from the teacher alone, by its BatchNorm statistics (DeepInversion, arXiv:1912.08795)."""
+
+    samples: int = Field(default=2048, ge=2, le=1_000_000)
+    """Samples to make, in equal shares of each class."""
+    evaluation_samples: int = Field(default=512, ge=2, le=100_000)
+    """Samples to make besides where the data have no evaluation set: agreement with the teacher is measured on them."""
+    batch_size: int = Field(default=256, ge=2, le=4096)
+    """Samples that are optimised together; the statistics are taken over them. An interruption loses one batch."""
+    steps: int = Field(default=200, ge=1, le=100_000)
+    """Steps of each batch."""
+    learning_rate: float = Field(default=0.1, gt=0, le=10)
+    """Highest learning rate of the samples; pixels run from 0 to 1."""
+    statistics_weight: float = Field(default=20.0, ge=0, le=1000)
+    """Weight of the distance to the teacher's BatchNorm statistics, summed over its layers."""
+    variation_weight: float = Field(default=1.0, ge=0, le=1000)
+    """Weight of the difference of neighbouring pixels (images)."""
+    norm_weight: float = Field(default=0.0, ge=0, le=1000)
+    """Weight of the mean square of the inputs."""
+    jitter: int = Field(default=2, ge=0, le=64)
+    """Roll by up to this many pixels in each step (images)."""
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    """Seed of the noise that they begin with; none: the recipe's."""
+    min_confidence: Share = 0.5
+    """Least mean probability that the teacher gives its own answers on the samples; a gate."""
+    min_class_share: Share = 0.5
+    """Least share of any class among the teacher's answers, as a part of an even share; a gate."""
+
+
 class Data(Section):
     """The transfer set and the evaluation set."""
 
     source: str = "fashion-mnist"
     """`fashion-mnist`, `shapes` (small, offline), `keywords` (synthetic speech), `image-folder:PATH`,
     `audio-folder:PATH`, `npz:PATH`, `text:PATH` (`.jsonl`, `.csv`, `.tsv`), `capture:FOLDER` (a store of captured
-    completions), `python:module:function`."""
+    completions), `python:module:function`, `inverted` (made from the teacher: no data)."""
+    evaluation: str | None = None
+    """Source whose test split is the evaluation set; none: that of `source`. Of `inverted` without one, agreement with
+    the teacher is measured on samples made as the others, and accuracy is not measured."""
+    max_per_class: int | None = Field(default=None, ge=1, le=10_000_000)
+    """Most training samples of each class, chosen by the seed; none: all."""
+    inversion: Inversion = Inversion()
+    """How samples are made from the teacher, for `source: inverted` and `quantize.calibration.source: inverted`."""
     captured: Captured = Captured()
     """Which completions of a `capture:` source are meant."""
     classes: tuple[str, ...] = ()
@@ -127,13 +163,14 @@ class Data(Section):
     result is the same, bit for bit."""
 
 
-class Model(Section):
+class Network(Section):
     """A network and where its weights come from."""
 
     source: str
     """`residual`, `separable` (images), `signal-conv` (arrays: time, channels), `text-conv`, `text-encoder` (texts),
-    `python:module:factory`, or the path of a `.pt2` program. A teacher of texts may also be `huggingface:FOLDER`, or
-    `recorded`: its answers came with the data.
+    `python:module:factory`, or the path of a `.pt2` program. A teacher may also be the path of an `.onnx` file, a
+    `python:` function that returns any callable from arrays to logits, or `ensemble`; of texts, `huggingface:FOLDER`,
+    or `recorded`: its answers came with the data.
     """
     options: dict[str, Scalar | tuple[Scalar, ...]] = {}
     """Keyword arguments of the factory, those that the data decide apart; of `huggingface:`, `max_length` in tokens."""
@@ -179,11 +216,25 @@ class Start(Section):
     the loss on 256 samples)."""
 
 
-class Student(Model):
+class Student(Network):
     """The model to train."""
 
     start: Start | None = None
     """What it takes over from its teacher; none: it starts at random, or from `weights` and `embeddings`."""
+
+
+class Member(Network):
+    """One teacher of an ensemble."""
+
+    weight: float = Field(default=1.0, gt=0, le=1e6)
+    """Weight of its probabilities; only the proportions count."""
+
+
+class Model(Network):
+    """A network, or several that answer together."""
+
+    ensemble: tuple[Member, ...] = Field(default=(), max_length=64)
+    """Of `source: ensemble`: teachers whose class probabilities are averaged."""
 
 
 class SoftTargets(Section):
@@ -281,9 +332,18 @@ class RangeMethod(StrEnum):
     ENTROPY = "entropy"
 
 
+class CalibrationSource(StrEnum):
+    """Which samples ranges are taken from."""
+
+    TRANSFER_SET = "transfer-set"
+    INVERTED = "inverted"
+
+
 class Calibration(Section):
     """Where quantization starts."""
 
+    source: CalibrationSource = CalibrationSource.TRANSFER_SET
+    """`transfer-set`, or `inverted`: samples made from the teacher as `data.inversion` says."""
     samples: int = Field(default=512, ge=1, le=1_000_000)
     """Samples, stratified by class, without augmentation."""
     method: RangeMethod = RangeMethod.MSE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ UNKNOWN = -1
 """The label of a sample whose class is not known."""
 
 
+class Origin(StrEnum):
+    """Where samples come from."""
+
+    GIVEN = "given"
+    SYNTHESISED = "synthesised from the teacher"
+
+
 @dataclass(frozen=True)
 class Samples:
     """Raw samples and their labels, in memory or memory-mapped.
@@ -34,6 +42,7 @@ class Samples:
             probabilities; None where they hold no such answers.
         gold: whether the labels are people's; False where they are the recorded teacher's own answers.
         synthetic: what made the samples, where no sensor or person did: "speech synthesised by espeak-ng 1.51".
+        origin: whether they were given, or made from the teacher.
     """
 
     raw: Raw
@@ -43,6 +52,7 @@ class Samples:
     answers: NDArray[np.float32] | None = None
     gold: bool = True
     synthetic: str = ""
+    origin: Origin = Origin.GIVEN
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from edgedistill.data.transfer_set import TransferSet
 
+NO_LAYERS = "it only answers and has no layers: learn from its soft targets alone, without 'distill.hints'"
+
 
 def layer_named(model: nn.Module, path: str, *, role: str) -> nn.Module:
     """Return the layer at a dotted path: `layer_named(student, "stages.1", role="student")`.
@@ -34,7 +36,7 @@ def layer_named(model: nn.Module, path: str, *, role: str) -> nn.Module:
             raise ModelError(
                 f"layer '{path}'",
                 found=f"not in the {role}",
-                fix=nearest(f"{reached}{part}", children),
+                fix=nearest(f"{reached}{part}", children) if children or reached else NO_LAYERS,
             )
         layer, reached = children[f"{reached}{part}"], f"{reached}{part}."
     return layer

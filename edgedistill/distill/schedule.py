@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edgedistill.data.transfer_set import TransferSet
     from edgedistill.recipe import Training
 
+STEPS_BETWEEN_REPORTS = 100
+FEWEST_REPORTS = 10
 SMALLEST_PARTIAL_BATCH = 2  # BatchNorm cannot train on one value per channel
 
 
@@ -115,6 +117,12 @@ class Schedule:
     def ends_epoch(self, number: int) -> bool:
         """Say whether a step is the last of its epoch, or of the training."""
         return (number + 1) % self.steps_per_epoch == 0 or number + 1 == self.total_steps
+
+    def reports(self, number: int) -> bool:
+        """Say whether the training is looked at after a step: at the end of every epoch, or of every few short ones."""
+        every = min(math.ceil(STEPS_BETWEEN_REPORTS / self.steps_per_epoch), max(1, int(self.epochs) // FEWEST_REPORTS))
+        epoch = number // self.steps_per_epoch + 1
+        return number + 1 == self.total_steps or (self.ends_epoch(number) and epoch % every == 0)
 
     def learning_rate(self, number: int) -> float:
         """Return the learning rate of a step."""

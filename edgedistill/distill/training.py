@@ -72,7 +72,7 @@ def fit(
             with a warning. A training that is done goes on from its end.
         checkpoint_every_s: seconds between two checkpoints; one is also written at each epoch's end.
         evaluate: returns the accuracy, 0 to 1, of the model (in evaluation mode, without gradients), at each
-            epoch's end; it must not change the model's state.
+            epoch's end, or after several where they are a few steps long; it must not change the model's state.
         on_step: called before each step; may change the model by what the step says: freeze ranges, for
             example. What it changes outside the state dictionary it must change again when the run goes on.
         title: of the progress bar.
@@ -108,10 +108,10 @@ def fit(
             if on_step:
                 on_step(_info(step, schedule))
             fitting.take(step, batch, seed=seed)
-            ends_epoch = schedule.ends_epoch(step.number)
-            if ends_epoch:
+            reports = schedule.reports(step.number)
+            if reports:
                 fitting.close_epoch(step, evaluate)
-            if checkpoint and (ends_epoch or time.monotonic() - saved_at_s >= checkpoint_every_s):
+            if checkpoint and (reports or time.monotonic() - saved_at_s >= checkpoint_every_s):
                 save_checkpoint(checkpoint, fitting.state(), key=identity)
                 saved_at_s = time.monotonic()
             tracker.advance(note=fitting.note())

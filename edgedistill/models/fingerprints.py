@@ -7,18 +7,20 @@ import json
 from typing import TYPE_CHECKING
 
 from edgedistill.models import origins
+from edgedistill.recipe import Model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgedistill.recipe import Model
+    from edgedistill.recipe import Network
 
 
-def fingerprint(model: Model, recipe_folder: Path) -> str:
+def fingerprint(model: Network, recipe_folder: Path) -> str:
     """Return the sha256 of a model's source, options and weights.
 
-    Of a `.pt2` program, of weights and of a Hugging Face folder the files' content counts, of a `python:` factory its
-    module's source (not what it imports), of a built-in family its name.
+    Of a `.pt2` program, of an ONNX file and its external files, of weights and of a Hugging Face folder the files'
+    content counts, of a `python:` function its module's source (not what it imports), of a built-in family its name, of
+    an ensemble its members and their weights.
 
     Args:
         model: from the recipe.
@@ -27,6 +29,10 @@ def fingerprint(model: Model, recipe_folder: Path) -> str:
     Raises:
         ModelError: a file or module that it names does not exist.
     """
+    members = origins.members(model) if isinstance(model, Model) else ()
+    if members:
+        each = [(fingerprint(member, recipe_folder), member.weight) for member in members]
+        return hashlib.sha256(json.dumps([origins.ENSEMBLE, each]).encode()).hexdigest()
     source = _source(model, recipe_folder)
     weights = origins.weights(model, recipe_folder)
     parts = {
@@ -41,7 +47,7 @@ def fingerprint(model: Model, recipe_folder: Path) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _source(model: Model, recipe_folder: Path) -> str:
+def _source(model: Network, recipe_folder: Path) -> str:
     if origins.family(model) or model.source == origins.RECORDED:
         return model.source
     folder = origins.folder(model, recipe_folder)
@@ -49,7 +55,18 @@ def _source(model: Model, recipe_folder: Path) -> str:
         return folder_hash(folder)
     if model.source.startswith("python:"):
         return origins.factory(model, recipe_folder).fingerprint
-    return _file_hash(origins.program(model, recipe_folder))
+    path = origins.program(model, recipe_folder)
+    return _onnx_hash(path) if path.suffix == origins.ONNX else _file_hash(path)
+
+
+def _onnx_hash(path: Path) -> str:
+    """Return the sha256 of an ONNX file and of the files beside it that hold its weights."""
+    from edgedistill.models.onnx_files import external_files  # noqa: PLC0415 - planning other runs needs no onnx
+
+    digest = hashlib.sha256(_file_hash(path).encode())
+    for file in external_files(path):
+        digest.update(f"{file.name} {_file_hash(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def folder_hash(folder: Path) -> str:

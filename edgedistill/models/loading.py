@@ -12,13 +12,17 @@ from torch import nn
 from edgedistill.errors import ModelError, nearest
 from edgedistill.models import origins
 from edgedistill.models.activations import replace_activations
+from edgedistill.models.callable_teacher import CallableTeacher
+from edgedistill.models.ensemble import EnsembleTeacher
 from edgedistill.models.hugging_face import teacher_from_folder, token_embeddings, token_numbers
+from edgedistill.models.onnx_teacher import teacher_from_onnx
 from edgedistill.models.pt2_file import program_from_pt2
 from edgedistill.models.residual import ResidualNet
 from edgedistill.models.separable import SeparableNet
 from edgedistill.models.signal import SignalConvNet
 from edgedistill.models.state_file import state_from_file
 from edgedistill.models.text import TextConvNet, TextEncoder, start_from_embeddings
+from edgedistill.recipe import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.export import ExportedProgram
 
-    from edgedistill.recipe import Model
+    from edgedistill.recipe import Network
+
 
 FAMILIES: dict[str, type[nn.Module]] = {
     "residual": ResidualNet,
@@ -83,7 +88,7 @@ class ExportedModel(nn.Module):
 
 
 def load_model(
-    model: Model, *, classes: int, channels: int, recipe_folder: Path, texts: TextInputs | None = None
+    model: Network, *, classes: int, channels: int, recipe_folder: Path, texts: TextInputs | None = None
 ) -> nn.Module:
     """Return a model with its weights, on the CPU, in training mode.
 
@@ -99,8 +104,17 @@ def load_model(
         UnsafeFileError: a file holds code.
         DependencyError: a `huggingface:` source without transformers.
     """
+    members = origins.members(model) if isinstance(model, Model) else ()
+    if members:
+        loaded = [_network(item, classes, channels, recipe_folder, texts).eval() for item in members]
+        return EnsembleTeacher(loaded, [item.weight for item in members])
+    return _network(model, classes, channels, recipe_folder, texts)
+
+
+def _network(model: Network, classes: int, channels: int, recipe_folder: Path, texts: TextInputs | None) -> nn.Module:
+    """Return one network with its weights."""
     folder = origins.folder(model, recipe_folder)
-    if model.replace_activations and (folder is not None or model.source.endswith(".pt2")):
+    if model.replace_activations and (folder is not None or model.source.endswith(origins.PROGRAM_SUFFIXES)):
         raise ModelError(
             f"model '{model.source}'",
             found="`replace_activations`, but its layers are fixed",
@@ -117,12 +131,13 @@ def load_model(
     elif model.source.startswith("python:"):
         module = _from_factory(model, recipe_folder)
     else:
-        return ExportedModel(program_from_pt2(origins.program(model, recipe_folder)))
+        path = origins.program(model, recipe_folder)
+        return teacher_from_onnx(path) if path.suffix == origins.ONNX else ExportedModel(program_from_pt2(path))
     if model.replace_activations:
         replace_activations(module, model.replace_activations)
-    path = origins.weights(model, recipe_folder)
-    if path is not None:
-        load_state(module, state_from_file(path), thing=f"weights '{model.weights}'")
+    weights = origins.weights(model, recipe_folder)
+    if weights is not None:
+        load_state(module, state_from_file(weights), thing=f"weights '{model.weights}'")
     return module
 
 
@@ -215,7 +230,7 @@ def _check_logits(outputs: object, model: nn.Module, classes: int) -> None:
         raise ModelError(thing, found=found, wanted=f"floating point (2, {classes})")
 
 
-def _facts(model: Model, *, classes: int, channels: int, texts: TextInputs | None) -> dict[str, int]:
+def _facts(model: Network, *, classes: int, channels: int, texts: TextInputs | None) -> dict[str, int]:
     """Return what the data decide of a family's arguments."""
     reads_texts = model.source in origins.TEXT_FAMILIES
     if reads_texts != (texts is not None):
@@ -231,7 +246,7 @@ def _facts(model: Model, *, classes: int, channels: int, texts: TextInputs | Non
     return {"classes": classes, "vocabulary": texts.vocabulary, "length": texts.length, "padding": texts.padding}
 
 
-def _start_from_embeddings(module: nn.Module, model: Model, recipe_folder: Path, texts: TextInputs | None) -> None:
+def _start_from_embeddings(module: nn.Module, model: Network, recipe_folder: Path, texts: TextInputs | None) -> None:
     """Give a text family the token embeddings of another model, by token."""
     table_module = module.get_submodule("embedding") if model.source in origins.TEXT_FAMILIES else None
     if texts is None or not isinstance(table_module, nn.Embedding):
@@ -255,7 +270,7 @@ def _start_from_embeddings(module: nn.Module, model: Model, recipe_folder: Path,
     start_from_embeddings(table_module, rows)
 
 
-def _of_family(model: Model, facts: Mapping[str, int]) -> nn.Module:
+def _of_family(model: Network, facts: Mapping[str, int]) -> nn.Module:
     network = FAMILIES[model.source]
     known = [name for name in inspect.signature(network).parameters if name not in FROM_DATA]
     for name in model.options:
@@ -270,7 +285,7 @@ def _of_family(model: Model, facts: Mapping[str, int]) -> nn.Module:
         raise ModelError(f"options {model.options} of '{model.source}'", found=str(error)) from error
 
 
-def _from_factory(model: Model, recipe_folder: Path) -> nn.Module:
+def _from_factory(model: Network, recipe_folder: Path) -> nn.Module:
     function = origins.factory(model, recipe_folder).load()
     try:
         module = function(**model.options)
@@ -278,6 +293,16 @@ def _from_factory(model: Model, recipe_folder: Path) -> nn.Module:
         raise ModelError(
             f"'{model.source}' with {model.options}", found=f"it fails: {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(module, nn.Module):
-        raise ModelError(f"'{model.source}'", found=f"it returns a {type(module).__name__}", wanted="a torch nn.Module")
-    return module
+    if isinstance(module, nn.Module):
+        return module
+    if not callable(module):
+        raise ModelError(
+            f"'{model.source}'",
+            found=f"it returns a {type(module).__name__}",
+            wanted="a torch nn.Module, or a function from arrays to logits",
+        )
+    if model.weights is not None or model.replace_activations:
+        raise ModelError(
+            f"'{model.source}'", found="'weights' or 'replace_activations' beside a function", wanted="an nn.Module"
+        )
+    return CallableTeacher(module, source=model.source)

@@ -11,7 +11,7 @@ from edgedistill.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     from edgedistill.data.user_code import UserFunction
-    from edgedistill.recipe import Model
+    from edgedistill.recipe import Member, Model, Network
 
 TEXT_FAMILIES = ("text-conv", "text-encoder")
 """The built-in families for texts."""
@@ -33,6 +33,9 @@ FOLDER_FILES = (
 )
 """Files of a Hugging Face folder that decide what it computes; weights in parts are hashed by their index."""
 
+ENSEMBLE = "ensemble"
+"""The teacher that is several."""
+
 BUILTIN = "builtin:"
 PRETRAINED = {"fashion-mnist-residual24": "fashion_mnist_residual24.safetensors"}
 """File of each weight set that comes with the package, by the name behind `builtin:`."""
@@ -40,15 +43,18 @@ PRETRAINED = {"fashion-mnist-residual24": "fashion_mnist_residual24.safetensors"
 MAX_BYTES = 16 << 30
 """Largest file of weights that is read."""
 
+ONNX = ".onnx"
+PROGRAM_SUFFIXES = (".pt2", ONNX)
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
+SMALLEST_ENSEMBLE = 2
 
 
-def family(model: Model) -> str | None:
+def family(model: Network) -> str | None:
     """Return the name of the built-in family, or None where the source is another."""
     return model.source if model.source in FAMILIES else None
 
 
-def factory(model: Model, recipe_folder: Path) -> UserFunction:
+def factory(model: Network, recipe_folder: Path) -> UserFunction:
     """Return the function of a `python:module:factory` source, found but not imported.
 
     Raises:
@@ -57,7 +63,7 @@ def factory(model: Model, recipe_folder: Path) -> UserFunction:
     return user_function(model.source, recipe_folder, error=ModelError)
 
 
-def folder(model: Model, recipe_folder: Path) -> Path | None:
+def folder(model: Network, recipe_folder: Path) -> Path | None:
     """Return the folder of a `huggingface:` source, or None where the source is another.
 
     Raises:
@@ -80,26 +86,57 @@ def existing_folder(name: str, recipe_folder: Path) -> Path:
     return path
 
 
-def program(model: Model, recipe_folder: Path) -> Path:
-    """Return the path of a `.pt2` source.
+def program(model: Network, recipe_folder: Path) -> Path:
+    """Return the path of a `.pt2` or `.onnx` source.
 
     Raises:
         ModelError: the source is of no known form, the file is missing or too large, or other weights are named
             beside it.
     """
-    if not model.source.endswith(".pt2"):
-        forms = (*FAMILIES, "python:module:factory", "PATH.pt2", "huggingface:FOLDER", RECORDED)
+    if not model.source.endswith(PROGRAM_SUFFIXES):
+        forms = (
+            *FAMILIES,
+            "python:module:factory",
+            "PATH.pt2",
+            "PATH.onnx",
+            "huggingface:FOLDER",
+            RECORDED,
+            ENSEMBLE,
+        )
         raise ModelError(f"model source '{model.source}'", found="not known", fix=nearest(model.source, forms))
     if model.weights is not None:
         raise ModelError(
             f"model source '{model.source}'",
             found=f"'weights: {model.weights}' beside it",
-            wanted="no 'weights': a .pt2 program holds its own",
+            wanted="no 'weights': such a file holds its own",
         )
     return _existing(recipe_folder / model.source, thing=f"program '{model.source}'")
 
 
-def weights(model: Model, recipe_folder: Path) -> Path | None:
+def members(model: Model) -> tuple[Member, ...]:
+    """Return the teachers of an ensemble; none where the source is another.
+
+    Raises:
+        ModelError: fewer than two, one that is recorded, or other keys beside them.
+    """
+    thing = f"model source '{model.source}'"
+    if model.source != ENSEMBLE:
+        if model.ensemble:
+            raise ModelError(thing, found="'ensemble' beside it", fix="set 'source: ensemble'")
+        return ()
+    if len(model.ensemble) < SMALLEST_ENSEMBLE:
+        raise ModelError(thing, found=f"{len(model.ensemble)} in 'ensemble'", wanted="at least 2 teachers")
+    if model.weights is not None or model.options or model.embeddings is not None or model.replace_activations:
+        raise ModelError(thing, found="options or weights of its own", wanted="those of its members")
+    for member in model.ensemble:
+        if member.source in (ENSEMBLE, RECORDED) or member.source.startswith(HUGGING_FACE):
+            raise ModelError(thing, found=f"a member '{member.source}'", wanted="models that see what the student sees")
+        if member.source in FAMILIES and member.weights is None:
+            raise ModelError(f"member '{member.source}' of the ensemble", found="no weights", fix="name its 'weights'")
+    return model.ensemble
+
+
+def weights(model: Network, recipe_folder: Path) -> Path | None:
     """Return the path of the weights, or None where the recipe names none.
 
     Raises:

@@ -92,6 +92,7 @@ def quantize(
     settings: Quantize,
     seed: int,
     wanted: Wanted | None = None,
+    calibration: TransferSet | None = None,
     start: Mapping[str, Tensor] | None = None,
     key: str = "",
     checkpoint: Path | None = None,
@@ -102,13 +103,14 @@ def quantize(
 
     Args:
         student: a trained fp32 model.
-        transfer_set: what it is calibrated and fine-tuned on.
+        transfer_set: what it is fine-tuned on, and calibrated unless other samples are given.
         objective: what fine-tuning makes small, usually the teacher's soft targets.
         spec: how the target wants numbers.
         settings: calibration, fine-tuning, sensitivity.
         seed: of sample choice and order.
         wanted: says whether calibration alone is enough, and whether layers must stay in float; without one,
             fine-tuning is always done and no layer stays in float.
+        calibration: what ranges are taken from; none: the transfer set.
         start: weights that fine-tuning for another spec led to; a shorter one starts from them.
         key: names the student and the objective, as in `training.fit`.
         checkpoint: as in `training.fit`.
@@ -119,7 +121,7 @@ def quantize(
         ModelError: the student cannot be captured.
         DataError: the ranges of two halves of the calibration samples differ too much.
     """
-    samples = CalibrationSet(transfer_set, settings.calibration, seed=seed)
+    samples = CalibrationSet(calibration or transfer_set, settings.calibration, seed=seed)
     captured = capture(student, samples.example())
     if start is not None:
         captured.load_state_dict(dict(start))

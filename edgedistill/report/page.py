@@ -16,6 +16,7 @@ from edgedistill.report.confusion import MAX_CLASSES, confused_pairs, confusion_
 from edgedistill.report.curve_picture import draw_accuracy, draw_loss
 from edgedistill.report.device_sections import device_sections
 from edgedistill.report.ladder_picture import draw_ladder
+from edgedistill.report.samples import picture_in_run
 from edgedistill.report.sensitivity_picture import draw_sensitivity
 from edgedistill.report.table import ladder_rows
 from edgedistill.report.verdict import headlines_of, state_of, verdict_of
@@ -52,7 +53,7 @@ def write_report(run_folder: Path) -> Path:
     path = run_folder / PAGE
     beside = path.with_suffix(".html.partial")
     with beside.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(page_from_summary(summary, devices))
+        file.write(page_from_summary(summary, devices, pictures=_pictures(summary, run_folder)))
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
@@ -70,8 +71,16 @@ def _summary_of(run_folder: Path) -> Summary:
         ) from error
 
 
-def page_from_summary(summary: Summary, devices: tuple[DeviceSection, ...]) -> str:
-    """Return the page as HTML. Every text of the summary is escaped."""
+def _pictures(summary: Summary, run_folder: Path) -> dict[str, str]:
+    """Return the pictures that a summary names, as data URIs, by their path."""
+    names = [record.picture_file for record in summary.synthesis if record.picture_file is not None]
+    return {name: picture_in_run(run_folder, name) for name in names}
+
+
+def page_from_summary(
+    summary: Summary, devices: tuple[DeviceSection, ...], *, pictures: Mapping[str, str] | None = None
+) -> str:
+    """Return the page as HTML, with pictures as data URIs by their path. Every text of the summary is escaped."""
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -84,6 +93,7 @@ def page_from_summary(summary: Summary, devices: tuple[DeviceSection, ...]) -> s
             executions=_executions(summary),
             devices=devices,
             layers=_layers(summary),
+            pictures=pictures or {},
             curves=[(curve, draw_loss(curve), draw_accuracy(curve)) for curve in summary.curves if curve.points],
             abstentions=[(curve, draw_abstention(curve)) for curve in summary.abstention if curve.points],
             confusions=[

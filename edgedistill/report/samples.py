@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 512 * 2**20
 """Largest file that is read: some thirty million samples."""
+
+MAX_PICTURE_BYTES: Final = 32 * 2**20
+PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 def measurement_in_run(run_folder: Path, name: str) -> Measurement:
@@ -39,6 +43,32 @@ def measurement_in_run(run_folder: Path, name: str) -> Measurement:
     if path.stat().st_size > MAX_BYTES:
         raise UnsafeFileError(thing, found=f"{path.stat().st_size:,} bytes", wanted=f"at most {MAX_BYTES:,}")
     return measurement_from_file(path)
+
+
+def picture_in_run(run_folder: Path, name: str) -> str:
+    """Return a PNG of a run directory as a data URI.
+
+    Args:
+        run_folder: the run directory.
+        name: path relative to it.
+
+    Raises:
+        UnsafeFileError: the path leaves the run directory, or the file is larger than `MAX_PICTURE_BYTES`.
+        DataError: the file is missing, or is no PNG.
+    """
+    root = run_folder.resolve()
+    path = (root / name).resolve()
+    thing = f"picture '{name}'"
+    if not path.is_relative_to(root):
+        raise UnsafeFileError(thing, found="a path out of the run directory")
+    if not path.is_file():
+        raise DataError(thing, found="the file does not exist", fix="run the teach stage again")
+    if path.stat().st_size > MAX_PICTURE_BYTES:
+        raise UnsafeFileError(thing, found=f"{path.stat().st_size:,} bytes", wanted=f"at most {MAX_PICTURE_BYTES:,}")
+    content = path.read_bytes()
+    if not content.startswith(PNG):
+        raise DataError(thing, found="no PNG")
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def steady_ms(measurement: Measurement) -> tuple[NDArray[np.float64], ...]:

@@ -169,6 +169,9 @@ def _accuracy(summary: Summary, artifact: ArtifactRecord | None) -> Headline:
         return Headline("Accuracy", "not run", "The artifact was not evaluated.")
     if teacher is None or teacher.value is None or reached.value is None:
         return Headline("Accuracy", rung_value(reached), f"artifact, n = {count(reached.n)}", reached.execution)
+    if any(record.used_as == "evaluation set" for record in summary.synthesis):
+        detail = f"There is no evaluation set. {rung_value(reached)}, n = {count(reached.n)}"
+        return Headline("Accuracy", "not measured", detail, reached.execution)
     detail = f"teacher \N{RIGHTWARDS ARROW} artifact, n = {count(reached.n)}"
     if teacher.metric == reached.metric == ACCURACY:
         detail = f"{points(reached.value - teacher.value)} points: {detail}"

@@ -14,6 +14,7 @@ from torch import nn
 from edgedistill.cache import cache_folder
 from edgedistill.data.few_labels import labelled_alone, with_few_labels
 from edgedistill.data.tokenizers import tokenizer_of
+from edgedistill.data.transfer_set import Origin
 from edgedistill.data.views import transfer_set
 from edgedistill.distill.methods.chosen import teacher_layers
 from edgedistill.distill.schedule import seed_of, views_used
@@ -21,10 +22,13 @@ from edgedistill.distill.teacher_cache import SoftTargets, teach
 from edgedistill.errors import ModelError
 from edgedistill.evaluate.judges import ClassJudge, EmbeddingJudge
 from edgedistill.evaluate.torch_executors import ModuleExecutor
+from edgedistill.models.callable_teacher import AnswersOnly
 from edgedistill.models.loading import check_outputs, load_model
 from edgedistill.models.origins import FAMILIES, RECORDED
 from edgedistill.recipe import Task
+from edgedistill.run import inversion
 from edgedistill.run.samples import load
+from edgedistill.run.synthesising import Synthesis
 from edgedistill.run.teacher_views import seen_by_teacher, text_inputs
 
 if TYPE_CHECKING:
@@ -39,10 +43,11 @@ if TYPE_CHECKING:
     from edgedistill.evaluate.executor import Executor
     from edgedistill.evaluate.judges import Judge
     from edgedistill.progress import Progress
-    from edgedistill.recipe import Model, Recipe
+    from edgedistill.recipe import Network, Recipe
     from edgedistill.run.directory import RunDirectory
     from edgedistill.run.keys import Keys
 
+SYNTHESISED_METRIC = "agreement with the teacher on samples made from it"
 CHUNK_BYTES = 256 * 2**20
 
 
@@ -76,6 +81,25 @@ class Context:
     def test(self) -> Samples:
         """The samples to evaluate on."""
         return self._samples("test")
+
+    @cached_property
+    def synthesis(self) -> Synthesis:
+        """The samples that are made from the teacher."""
+        return Synthesis(self)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in label order; where the samples come from the teacher, the recipe's own."""
+        return self.recipe.data.classes if inversion.is_data(self.recipe) else self.train.classes
+
+    @cached_property
+    def calibration_set(self) -> TransferSet:
+        """The samples that quantization ranges come from; they are not varied."""
+        if not inversion.is_calibration(self.recipe):
+            return self.transfer_set
+        data = self.recipe.data
+        samples = self.synthesis.samples("train")
+        return transfer_set(samples, data.preprocessing, type(data.views)(count=1), self.recipe.seed)
 
     @cached_property
     def transfer_set(self) -> TransferSet:
@@ -132,6 +156,8 @@ class Context:
         """What outputs on the evaluation set are measured by."""
         if self.recipe.task is Task.EMBEDDING:
             return EmbeddingJudge(self.teacher_outputs)
+        if self.test.origin is Origin.SYNTHESISED:
+            return ClassJudge(self.test.labels, SYNTHESISED_METRIC)
         return ClassJudge(self.test.labels, "accuracy" if self.test.gold else "agreement with the teacher")
 
     @property
@@ -153,12 +179,21 @@ class Context:
             raise ModelError(
                 f"teacher '{chosen.source}'", found="no weights", wanted="a trained one", fix="name `teacher.weights`"
             )
-        count = None if self.recipe.task is Task.EMBEDDING else len(self.train.classes)
+        count = None if self.recipe.task is Task.EMBEDDING else len(self.class_names)
+        if inversion.is_data(self.recipe):  # its samples come from it, so it is not looked at through them
+            return self._seeded_model(chosen, None, count, role="teacher").eval()
         return self._seeded_model(chosen, self.teacher_train, count, role="teacher").eval()
 
     def new_student(self) -> nn.Module:
         """Return the student as it is before training: the same at every call."""
-        return self._seeded_model(self.recipe.student, self.transfer_set, self.output_count, role="student")
+        student = self._seeded_model(self.recipe.student, self.transfer_set, self.output_count, role="student")
+        if isinstance(student, AnswersOnly):
+            raise ModelError(
+                f"student '{self.recipe.student.source}'",
+                found="it only answers: it has no weights that could be trained",
+                wanted="a network in torch",
+            )
+        return student
 
     def started_student(self) -> tuple[nn.Module, str]:
         """Return the student as distillation starts with it, and what it took over from its teacher, in words."""
@@ -241,22 +276,25 @@ class Context:
         )
 
     def _samples(self, split: Literal["train", "test"]) -> Samples:
+        data = self.recipe.data
+        if inversion.is_data(self.recipe) and (split == "train" or data.evaluation is None):
+            return self.synthesis.samples(split)
         return load(self.recipe, self.recipe_folder, split, progress=self.progress)
 
-    def _seeded_model(self, model: Model, seen: TransferSet, outputs: int | None, *, role: str) -> nn.Module:
+    def _seeded_model(self, model: Network, seen: TransferSet | None, outputs: int | None, *, role: str) -> nn.Module:
         """Load a model; what a factory leaves random is random by the recipe's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self.recipe.seed, role))
             return self._model(model, seen, outputs)
 
-    def _model(self, model: Model, seen: TransferSet, outputs: int | None) -> nn.Module:
-        preprocessing = seen.preprocessing
+    def _model(self, model: Network, seen: TransferSet | None, outputs: int | None) -> nn.Module:
+        preprocessing = self.recipe.data.preprocessing if seen is None else seen.preprocessing
         module = load_model(
             model,
             classes=outputs or 0,
             channels=_channels(preprocessing.input_shape),
             recipe_folder=self.recipe_folder,
-            texts=text_inputs(seen),
+            texts=None if seen is None else text_inputs(seen),
         )
         if outputs is not None:
             dtype = getattr(torch, preprocessing.input_dtype)

@@ -106,8 +106,12 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file of the run directory whole or not at all."""
+        return self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        """Write a file of the run directory whole or not at all."""
         path = self.folder / name
-        write_durably(path, text.encode())
+        write_durably(path, content)
         return path
 
     def _record_path(self, step: str) -> Path:

@@ -15,7 +15,7 @@ from edgedistill.distill.methods.chosen import chosen_losses, teacher_layers
 from edgedistill.models import fingerprints
 from edgedistill.quantize.spec import BiasType
 from edgedistill.recipe import Task
-from edgedistill.run import samples
+from edgedistill.run import inversion, samples
 from edgedistill.run.directory import key_of
 from edgedistill.targets.base import profile_named
 from edgedistill.targets.registry import target_named
@@ -72,7 +72,7 @@ class Keys:
     @cached_property
     def teach(self) -> str:
         """Key of labelling."""
-        recipe = self.recipe
+        recipe, synthesis = self.recipe, self._synthesis
         return self._key(
             "teach",
             data=self._data,
@@ -80,6 +80,7 @@ class Keys:
             layers=self._layers,
             epochs=max(recipe.distill.epochs, recipe.quantize.finetune.epochs),
             **self._kept,
+            **synthesis,
         )
 
     @cached_property
@@ -148,6 +149,19 @@ class Keys:
         own = self.verify(choice) if stage == "verify" else self.bench(choice)
         return self._key("devices", stage=stage, own=own, devices=devices)
 
+    @cached_property
+    def inversion(self) -> str:
+        """Name of the folder of the samples that are made from the teacher."""
+        return inversion.key(self.recipe, teacher_fingerprint=self._teacher, threads=self.threads)
+
+    @property
+    def _synthesis(self) -> dict[str, object]:
+        """What samples that are made from the teacher depend on; nothing where there are none, so that keys stay."""
+        if not inversion.is_wanted(self.recipe):
+            return {}
+        inversion.refuse_impossible(self.recipe)
+        return {"inversion": self.inversion, "synthesis": self.recipe.data.inversion.model_dump(mode="json")}
+
     def _key(self, step: str, **parts: object) -> str:
         shared = {"seed": self.recipe.seed, "threads": self.threads, "torch": version("torch")}
         return key_of(step=step, version=VERSIONS[step], **shared, **parts)
@@ -161,8 +175,8 @@ class Keys:
     @cached_property
     def _data(self) -> object:
         data = self.recipe.data
-        found = {
-            "source": samples.fingerprint(self.recipe, self.recipe_folder),
+        found: dict[str, object] = {
+            "source": self.inversion if inversion.is_data(self.recipe) else self._source,
             "preprocessing": data.preprocessing.model_dump(mode="json"),
             "views": data.views.model_dump(mode="json", exclude=_inapplicable(data) | data.views.unused),
             "classes": data.classes,
@@ -170,6 +184,10 @@ class Keys:
         }
         if data.preprocessing.kind == "text":
             found["tokenizer"] = tokenizers.fingerprint(data.preprocessing, self.recipe_folder)
+        if data.max_per_class is not None:
+            found["max_per_class"] = data.max_per_class
+        if data.evaluation is not None:
+            found["evaluation"] = samples.evaluation_fingerprint(self.recipe, self.recipe_folder)
         return found
 
     @property
@@ -198,6 +216,10 @@ class Keys:
         """The labels that a student sees; nothing where it sees all, so that earlier keys stay."""
         share = self.recipe.data.labelled
         return {} if share == 1 else {"labelled": share}
+
+    @property
+    def _source(self) -> str:
+        return samples.fingerprint(self.recipe, self.recipe_folder)
 
     @cached_property
     def _teacher(self) -> str:

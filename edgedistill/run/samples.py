@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgedistill.data import sources
+from edgedistill.data.few import at_most_per_class
 from edgedistill.data.text_rows import samples_from_rows
 from edgedistill.errors import DataError
 from edgedistill.progress import SILENT
@@ -23,18 +24,24 @@ CAPTURE = "capture:"
 
 
 def load(recipe: Recipe, recipe_folder: Path, split: Split, *, progress: Progress = SILENT) -> Samples:
-    """Return the checked samples of one split.
+    """Return the checked samples of one split; of the training split as many as the recipe allows per class.
 
     Raises:
         DataError: no such source, or its samples cannot be used.
         ResourceError: the samples do not fit into memory or on the disk.
         UnsafeFileError: a file holds pickled objects.
     """
+    samples = _all_samples(recipe, recipe_folder, split, progress=progress)
+    most = recipe.data.max_per_class
+    return samples if most is None or split == "test" else at_most_per_class(samples, most, seed=recipe.seed)
+
+
+def _all_samples(recipe: Recipe, recipe_folder: Path, split: Split, *, progress: Progress) -> Samples:
     data, labelled = recipe.data, recipe.task is Task.CLASSIFICATION
     texts = captured(recipe, recipe_folder)
     if texts is None:
         return sources.load(
-            data.source,
+            source_of(recipe, split),
             split,
             preprocessing=data.preprocessing,
             classes=data.classes,
@@ -59,6 +66,11 @@ def load(recipe: Recipe, recipe_folder: Path, split: Split, *, progress: Progres
     )
 
 
+def source_of(recipe: Recipe, split: Split) -> str:
+    """Return the source of a split: the evaluation set may have one of its own."""
+    return (recipe.data.evaluation if split == "test" else None) or recipe.data.source
+
+
 def fingerprint(recipe: Recipe, recipe_folder: Path) -> str:
     """Return the sha256 of what the samples are read from.
 
@@ -67,6 +79,22 @@ def fingerprint(recipe: Recipe, recipe_folder: Path) -> str:
     """
     texts = captured(recipe, recipe_folder)
     return sources.fingerprint(recipe.data.source, recipe_folder) if texts is None else texts.fingerprint
+
+
+def evaluation_fingerprint(recipe: Recipe, recipe_folder: Path) -> str | None:
+    """Return the sha256 of what the evaluation set alone is read from; none where it has no source of its own.
+
+    Raises:
+        DataError: no such source, its files cannot be read, or it stands beside captured completions.
+    """
+    chosen = recipe.data.evaluation
+    if chosen is None:
+        return None
+    if recipe.data.source.startswith(CAPTURE) or chosen.startswith(CAPTURE):
+        raise DataError(
+            "'data.evaluation'", found="a capture: source has its own evaluation set", fix="remove 'data.evaluation'"
+        )
+    return sources.fingerprint(chosen, recipe_folder)
 
 
 def captured(recipe: Recipe, recipe_folder: Path) -> CapturedTexts | None:

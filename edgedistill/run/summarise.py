@@ -27,6 +27,7 @@ from edgedistill.run.summary import (
     SensitivityRecord,
     StageRecord,
     Summary,
+    SynthesisRecord,
     TeacherOutputsRecord,
     UnsteadyRecord,
 )
@@ -62,6 +63,7 @@ def summarise(
     parity = tuple(_all(results, "parity", ParityRecord))
     shares = tuple(_all(results, "integer_share", IntegerShareRecord))
     inspections = tuple(_all(results, "inspections", InspectionRecord))
+    synthesis = tuple(_all(results, "synthesis", SynthesisRecord))
     return Summary(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
@@ -83,7 +85,11 @@ def summarise(
         ),
         instructions=tuple(_all(results, "instructions", InstructionRecord)),
         devices=tuple(_all(results, "devices", DeviceRecord)),
-        gates=(*_gates(recipe, ladder, artifacts, parity, inspections), *_share_gates(shares)),
+        gates=(
+            *_synthesis_gates(synthesis),
+            *_gates(recipe, ladder, artifacts, parity, inspections),
+            *_share_gates(shares),
+        ),
         stages=tuple(_stage(record, state) for record, state in records.values()),
         teacher_outputs=tuple(_all(results, "teacher_outputs", TeacherOutputsRecord)),
         curves=tuple(_all(results, "curves", Curve)),
@@ -93,6 +99,7 @@ def summarise(
         integer_share=shares,
         agreement=tuple(_all(results, "agreement", AgreementRecord)),
         abstention=tuple(_all(results, "abstention", AbstentionCurve)),
+        synthesis=synthesis,
         notes=tuple(dict.fromkeys(_notes(results))),
     )
 
@@ -146,6 +153,23 @@ def _gates(
     for item in inspections:
         name = f"{item.target}: {item.name} ({item.label})"
         yield GateRecord(name=name, passed=item.passed, found=item.found, wanted=item.wanted)
+
+
+def _synthesis_gates(records: Sequence[SynthesisRecord]) -> Iterator[GateRecord]:
+    for record in records:
+        name = f"samples {record.origin} ({record.used_as})"
+        yield GateRecord(
+            name=f"{name}: the teacher's confidence",
+            passed=record.confidence >= record.min_confidence,
+            found=f"a mean of {record.confidence:.3f} on {record.samples:,}",
+            wanted=f"at least {record.min_confidence:g}",
+        )
+        yield GateRecord(
+            name=f"{name}: balance of the classes",
+            passed=record.least_share >= record.min_class_share,
+            found=f"the rarest answer has {record.least_share:.2f} of an even share",
+            wanted=f"at least {record.min_class_share:g}",
+        )
 
 
 def _share_gates(shares: Sequence[IntegerShareRecord]) -> Iterator[GateRecord]:

@@ -376,6 +376,41 @@ class AbstentionCurve(Record):
     """The share answered falls."""
 
 
+class SynthesisRecord(Record):
+    """Samples that were made from the teacher: no measured data."""
+
+    origin: Literal["synthesised from the teacher"]
+    method: str
+    used_as: str
+    """`transfer set and calibration set`, `calibration set`, `evaluation set`."""
+    samples: int
+    steps: int
+    """Of each batch."""
+    wall_s: float
+    """Of this run; batches that were found take none."""
+    size_bytes: int
+    confidence: float
+    """Mean of the teacher's largest probability on them, 0 to 1."""
+    min_confidence: float
+    """What the gate wants."""
+    entropy_nats: float
+    """Mean entropy of the teacher's class distribution."""
+    agreement: float
+    """Share to which the teacher gives the class that they were made for."""
+    counts: tuple[int, ...]
+    """How often each class is the teacher's answer."""
+    least_share: float
+    """The rarest answer's share, as a part of an even share."""
+    min_class_share: float
+    """What the gate wants."""
+    statistics_at_start: float
+    """Distance to the teacher's BatchNorm statistics, mean over its layers, of the noise it began with."""
+    statistics_at_end: float
+    """Of the samples."""
+    picture_file: str | None = None
+    """Some of the images; path relative to the run directory."""
+
+
 class GateRecord(Record):
     """One check that the run must pass."""
 
@@ -418,6 +453,7 @@ class Summary(Record):
     integer_share: tuple[IntegerShareRecord, ...] = ()
     agreement: tuple[AgreementRecord, ...] = ()
     abstention: tuple[AbstentionCurve, ...] = ()
+    synthesis: tuple[SynthesisRecord, ...] = ()
     notes: tuple[str, ...] = ()
 
 

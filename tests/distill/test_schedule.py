@@ -106,3 +106,12 @@ def test_seeds_differ_by_purpose_and_never_change() -> None:
 def test_a_single_sample_is_refused(noise_set: Callable[..., NoiseSet]) -> None:
     with pytest.raises(DataError, match=r"1 sample\(s\); wanted at least 2"):
         schedule_of(Training(), noise_set(1, view_count=1), seed=0)
+
+
+def test_short_epochs_are_looked_at_every_few() -> None:
+    one_step = schedule(samples=4, epochs=300)
+    assert [number for number in range(300) if one_step.reports(number)] == [29, *range(59, 300, 30)]
+    few = schedule(samples=12, epochs=7.5)
+    assert [number for number in range(22) if few.reports(number)] == [2, 5, 8, 11, 14, 17, 20, 21]
+    long = schedule(samples=4000, batch_size=4, epochs=30)
+    assert [number for number in range(3000) if long.reports(number)] == [999, 1999, 2999]

@@ -52,6 +52,7 @@ def quantize(context: Context, spec: QuantSpec, *, step: str) -> Outcome:
         settings=recipe.quantize,
         seed=recipe.seed,
         wanted=Wanted(lambda program: judge.score(outputs_of(program)), floor),
+        calibration=context.calibration_set,
         start=_start(context, spec),
         key=context.keys.quantize(spec),
         checkpoint=context.directory.work_folder(step) / "checkpoint",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedistill.data.transfer_set import Origin
 from edgedistill.distill.cache_files import predicted_sizes
 from edgedistill.distill.durable import write_durably
 from edgedistill.errors import RecipeError
@@ -18,6 +19,7 @@ from edgedistill.run.samples import captured
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.rungs import rung
 from edgedistill.run.summary import TeacherOutputsRecord
+from edgedistill.run.synthesising import picture_path
 
 if TYPE_CHECKING:
     from edgedistill.distill.cache_files import Storage
@@ -33,6 +35,7 @@ def teach(context: Context) -> Outcome:
     """Fill the cache of teacher outputs, and write its outputs on the evaluation set into the run directory."""
     refuse_unlabelled_baseline(context.recipe)
     captured_texts = captured(context.recipe, context.recipe_folder)
+    _ = context.calibration_set  # samples made from the teacher are judged before anything is learned
     soft_targets = context.soft_targets()
     executor = ModuleExecutor(context.teacher)
     outputs = context.teacher_outputs = context.outputs(executor, seen=context.teacher_test)
@@ -42,6 +45,8 @@ def teach(context: Context) -> Outcome:
     write_durably(file, content.getvalue())
     parameters = sum(parameter.numel() for parameter in context.teacher.parameters())
     note = NOTES.get(context.recipe.task, "") or (RECORDED_NOTE if context.recipe.teacher.source == RECORDED else "")
+    pictures = [path for record in context.synthesis.records for path in picture_path(context, record)]
+    notes = [] if captured_texts is None else list(captured_texts.notes)
     top = rung("teacher", executor, outputs, context.judge, parameters=parameters or None, note=note)
     return Outcome(
         {
@@ -52,9 +57,10 @@ def teach(context: Context) -> Outcome:
             "hit_rate": soft_targets.hit_rate,
             "teacher_outputs": [outputs_record(soft_targets, context.storage).model_dump(mode="json")],
             "synthetic": context.train.synthetic,
-            "notes": [] if captured_texts is None else list(captured_texts.notes),
+            "notes": [*notes, *_synthesis_notes(context)],
+            "synthesis": [record.model_dump(mode="json") for record in context.synthesis.records],
         },
-        [file],
+        [file, *pictures],
     )
 
 
@@ -74,6 +80,21 @@ def outputs_record(soft_targets: SoftTargets, storage: Storage) -> TeacherOutput
         features_type=str(storage.features),
         errors=dict(soft_targets.errors),
     )
+
+
+def _synthesis_notes(context: Context) -> list[str]:
+    """Return what a reader must know of samples that were made from the teacher."""
+    notes = [
+        f"{record.samples:,} samples were {record.origin} ({record.used_as}): they show what the teacher looks for, "
+        "and are no sample of what it will meet"
+        for record in context.synthesis.records
+    ]
+    if context.test.origin is Origin.SYNTHESISED:
+        notes.append(
+            "accuracy was not measured: there is no evaluation set. Agreement with the teacher was, on samples made "
+            "from it; name 'data.evaluation' to measure accuracy"
+        )
+    return notes
 
 
 def refuse_unlabelled_baseline(recipe: Recipe) -> None:
