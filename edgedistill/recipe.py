@@ -305,6 +305,13 @@ class Training(Section):
     """Decay of the moving average of the weights that is evaluated and saved; 0 means none."""
 
 
+class Balance(StrEnum):
+    """How the terms of the loss are weighed against each other."""
+
+    NONE = "none"
+    GRADIENT_NORM = "gradient-norm"
+
+
 class Distill(Training):
     """How the student learns."""
 
@@ -317,6 +324,10 @@ class Distill(Training):
     losses: tuple[Loss, ...] = Field(default=(), max_length=64)
     """Further methods. They are added to labels, soft targets and hints, whose weights stay as they are: a method
     whose paper has no soft targets beside it wants `soft_targets: {weight: 0}`."""
+    balance: Balance = Balance.NONE
+    """`none`: weights multiply the terms as they are. `gradient-norm`: terms are first scaled so that every gradient is
+    as long as that of the soft targets (else of the labels, else of the first term); weights are ratios of pulls then.
+    """
     dot_delta: float = Field(default=0.075, ge=0, le=0.1)
     """Of `optimizer: dot`: what distillation's momentum is above 0.9, and that of the labels below."""
     baseline: bool = False

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edgedistill.data.transfer_set import UNKNOWN
+from edgedistill.distill.balance import GradientBalance
 from edgedistill.distill.features import checked_logits, tapped
 from edgedistill.distill.history import StepInfo
 from edgedistill.distill.losses.embeddings import embedding_loss
@@ -19,11 +20,12 @@ from edgedistill.distill.methods.base import TermInputs
 from edgedistill.distill.methods.chosen import chosen_losses, student_layers, teacher_layers
 from edgedistill.distill.projectors import projector
 from edgedistill.distill.taught import Taught
-from edgedistill.distill.terms import LABELS, method_term, standing_terms
+from edgedistill.distill.terms import LABELS, SOFT_TARGETS, method_term, standing_terms
 from edgedistill.errors import ModelError, RecipeError, nearest
+from edgedistill.recipe import Balance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -173,7 +175,9 @@ class DistillObjective:
             method_term(chosen, soft_targets, student_features, access) for chosen in chosen_losses(settings.losses)
         ]
         self._terms = [*standing_terms(settings, projectors), *methods]
-        self.extra = nn.ModuleList([*projectors, *(item.term for item in methods if isinstance(item.term, nn.Module))])
+        self._balance = _balance_of(self._terms) if settings.balance is Balance.GRADIENT_NORM else None
+        trained = [item.term for item in methods if isinstance(item.term, nn.Module)]
+        self.extra = nn.ModuleList([*projectors, *trained, *([self._balance] if self._balance else [])])
         self._soft_targets = soft_targets
         self._student_layers = student_layers(settings)
         self.task_loss: Tensor | None = None
@@ -200,19 +204,31 @@ class DistillObjective:
             indices=torch.from_numpy(np.asarray(indices)),
             step=replace(self._step, view=view),
         )
-        return torch.stack([self._weighted(item, seen, taps, teacher) for item in self._terms]).sum()
+        losses = [item.term(_with_features(seen, item, taps, teacher)) for item in self._terms]
+        if self._balance and self._balance.is_due(self._step.step):
+            self._balance.measure(losses, model.parameters())
+        factors = self._balance.factors() if self._balance else [1.0] * len(losses)
+        weights = [item.weight_in(self._step.epoch) for item in self._terms]
+        parts = [weight * factor * loss for weight, factor, loss in zip(weights, factors, losses, strict=True)]
+        names = [item.name for item in self._terms]
+        self.task_loss = parts[names.index(LABELS)] if LABELS in names else None
+        return torch.stack(parts).sum()
 
-    def _weighted(self, item: WeightedTerm, seen: TermInputs, taps: Taps, teacher: TeacherOutputs) -> Tensor:
-        """Return one term, weighted, with the features of its layers."""
-        own = replace(
-            seen,
-            student_features=tuple(taps[pair.student] for pair in item.pairs),
-            teacher_features=tuple(teacher.features[pair.teacher] for pair in item.pairs),
-        )
-        loss = item.weight_in(seen.step.epoch) * item.term(own)
-        if item.name == LABELS:
-            self.task_loss = loss
-        return loss
+
+def _with_features(seen: TermInputs, item: WeightedTerm, taps: Taps, teacher: TeacherOutputs) -> TermInputs:
+    """Return what a term sees: all that is the same for all, and the features of its layers."""
+    return replace(
+        seen,
+        student_features=tuple(taps[pair.student] for pair in item.pairs),
+        teacher_features=tuple(teacher.features[pair.teacher] for pair in item.pairs),
+    )
+
+
+def _balance_of(terms: Sequence[WeightedTerm]) -> GradientBalance:
+    """Return the balance of some terms; soft targets are the reference, else labels, else the first."""
+    names = [item.name for item in terms]
+    reference = next((names.index(name) for name in (SOFT_TARGETS, LABELS) if name in names), 0)
+    return GradientBalance(len(terms), reference=reference)
 
 
 def label_loss(logits: Tensor, batch: Batch) -> Tensor:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 LABELS = "labels"
+SOFT_TARGETS = "soft targets"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def standing_terms(settings: Distill, hint_projectors: Sequence[nn.Module]) -> I
     if settings.label_weight:
         yield WeightedTerm(LABELS, _label_term, settings.label_weight)
     if settings.soft_targets.weight:
-        yield WeightedTerm("soft targets", _soft_target_term(settings.soft_targets), settings.soft_targets.weight)
+        yield WeightedTerm(SOFT_TARGETS, _soft_target_term(settings.soft_targets), settings.soft_targets.weight)
 
 
 def method_term(

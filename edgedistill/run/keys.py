@@ -14,7 +14,7 @@ from edgedistill.distill.cache_files import Storage, kept_logits, soft_targets_k
 from edgedistill.distill.methods.chosen import chosen_losses, teacher_layers
 from edgedistill.models import fingerprints
 from edgedistill.quantize.spec import BiasType
-from edgedistill.recipe import Task
+from edgedistill.recipe import Balance, Task
 from edgedistill.run import inversion, samples
 from edgedistill.run.directory import key_of
 from edgedistill.targets.base import profile_named
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Raised when a step computes something else than before from the same recipe.
 VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 3, "bench": 2, "devices": 1}
-TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "losses", "baseline", "dot_delta"}
+TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "losses", "balance", "baseline", "dot_delta"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Keys:
     @cached_property
     def distill(self) -> str:
         """Key of the student."""
-        settings = self.recipe.distill.model_dump(mode="json", exclude={"baseline", "losses"})
+        settings = self.recipe.distill.model_dump(mode="json", exclude={"baseline", "losses", "balance"})
         del settings["soft_targets"]["standardize"]
         start = self.recipe.student.start
         parts = {**self._labelled, **self._methods}
@@ -209,6 +209,8 @@ class Keys:
             found["losses"] = [loss.document() for loss in chosen_losses(distill.losses)]
         if distill.soft_targets.standardize:
             found["standardize"] = True
+        if distill.balance is not Balance.NONE:
+            found["balance"] = str(distill.balance)
         return found
 
     @property
