@@ -135,9 +135,9 @@ class Data(Section):
     """The transfer set and the evaluation set."""
 
     source: str = "fashion-mnist"
-    """`fashion-mnist`, `shapes` (small, offline), `keywords` (synthetic speech), `image-folder:PATH`,
-    `audio-folder:PATH`, `npz:PATH`, `text:PATH` (`.jsonl`, `.csv`, `.tsv`), `capture:FOLDER` (a store of captured
-    completions), `python:module:function`, `inverted` (made from the teacher: no data)."""
+    """`fashion-mnist`, `shapes` (small, offline), `garment-scenes` (with masks), `keywords` (synthetic speech),
+    `image-folder:PATH`, `audio-folder:PATH`, `npz:PATH`, `text:PATH` (`.jsonl`, `.csv`, `.tsv`), `capture:FOLDER` (a
+    store of captured completions), `python:module:function`, `inverted` (made from the teacher: no data)."""
     evaluation: str | None = None
     """Source whose test split is the evaluation set; none: that of `source`. Of `inverted` without one, agreement with
     the teacher is measured on samples made as the others, and accuracy is not measured."""
@@ -167,10 +167,10 @@ class Network(Section):
     """A network and where its weights come from."""
 
     source: str
-    """`residual`, `separable` (images), `signal-conv` (arrays: time, channels), `text-conv`, `text-encoder` (texts),
-    `python:module:factory`, or the path of a `.pt2` program. A teacher may also be the path of an `.onnx` file, a
-    `python:` function that returns any callable from arrays to logits, or `ensemble`; of texts, `huggingface:FOLDER`,
-    or `recorded`: its answers came with the data.
+    """`residual`, `separable` (images), `unet` (images, every pixel), `signal-conv` (arrays: time, channels),
+    `text-conv`, `text-encoder` (texts), `python:module:factory`, or the path of a `.pt2` program. A teacher may also be
+    the path of an `.onnx` file, a `python:` function that returns any callable from arrays to logits, or `ensemble`; of
+    texts, `huggingface:FOLDER`, or `recorded`: its answers came with the data.
     """
     options: dict[str, Scalar | tuple[Scalar, ...]] = {}
     """Keyword arguments of the factory, those that the data decide apart; of `huggingface:`, `max_length` in tokens."""
@@ -529,6 +529,7 @@ class Task(StrEnum):
 
     CLASSIFICATION = "classification"
     EMBEDDING = "embedding"
+    SEGMENTATION = "segmentation"
 
 
 class Recipe(Section):
@@ -543,7 +544,8 @@ class Recipe(Section):
     threads: int = Field(default=0, ge=0, le=1024)
     """Threads of torch; 0 means all cores. Another number may change the last bits of a training."""
     task: Task = Task.CLASSIFICATION
-    """`classification`, or `embedding`: sentence embeddings, learned from the teacher's alone."""
+    """`classification`; `embedding`: sentence embeddings, learned from the teacher's alone; `segmentation`: a class for
+    every pixel of an image, of data that have masks."""
     data: Data
     """The transfer set and the evaluation set."""
     teacher: Model

@@ -36,6 +36,7 @@ __all__ = [
     "QuantSpec",
     "QuantizedTensor",
     "Severity",
+    "StatesTasks",
     "TakesOptions",
     "Target",
     "profiles_from_folder",
@@ -120,7 +121,8 @@ class Package:
         preprocessing: from raw sample to model input.
         golden_raw: (n, *raw_shape) raw samples that the runner checks itself with.
         assets: content of the files that the preprocessing names, by name: a tokenizer.
-        task: what the outputs are: "classification", or "embedding", which has no classes.
+        task: what the outputs are: "classification"; "embedding", which has no classes; or "segmentation", a class for
+            every pixel.
         about: what the model's file says of its origin.
         synthetic: what made the samples that the model learned from, where no sensor or person did.
     """
@@ -253,6 +255,29 @@ class TakesOptions(Protocol):
 
     def check_options(self, profile: DeviceProfile) -> None:
         """Refuse options of `profile.options` that are not known or do not go with the profile."""
+
+
+@runtime_checkable
+class StatesTasks(Protocol):
+    """A target that says which tasks it takes, by their names in a recipe; others take those of `USUAL_TASKS`."""
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """Names of the tasks."""
+
+
+USUAL_TASKS = frozenset({"classification", "embedding"})
+
+
+def require_task(target: Target, task: str) -> None:
+    """Refuse a task that a target has no form for.
+
+    Raises:
+        UnsupportedError: it has none.
+    """
+    taken = target.tasks if isinstance(target, StatesTasks) else USUAL_TASKS
+    if task not in taken:
+        raise UnsupportedError(f"target '{target.name}'", found=f"'task: {task}'", wanted=" or ".join(sorted(taken)))
 
 
 def profiles_from_folder(folder: Path) -> dict[str, DeviceProfile]:

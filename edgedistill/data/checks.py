@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from edgedistill.data.arrays import IMAGE_AXES, resize_image
+from edgedistill.data.masks import AXES, are_masks
 from edgedistill.data.sound import features
-from edgedistill.data.transfer_set import Samples
+from edgedistill.data.transfer_set import UNKNOWN, Samples
 from edgedistill.errors import DataError, ResourceError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class RawSplit:
 
     Args:
         raw: (n, ...), any numeric dtype.
-        labels: (n,), any dtype.
+        labels: (n,), or masks (n, height, width), any dtype.
         classes: class names in label order.
         fingerprint: sha256 over what it was read from.
         numbers: (n,), int64: each sample's number in the source; None where the split is all of it.
@@ -84,6 +85,13 @@ def checked_samples(
     thing = f"'{source}' ({split})"
     names = _class_names(found.classes, classes, thing=thing)
     labels = checked_labels(found.labels, len(names), thing=thing)
+    if are_masks(labels) and labels.shape[1:] != preprocessing.raw_shape[:2]:
+        raise DataError(
+            thing,
+            found=f"masks {labels.shape[1:]} for samples {preprocessing.raw_shape}",
+            wanted="a class for every pixel of the model's input",
+            fix="set 'data.preprocessing.size' to the size of the masks",
+        )
     if len(labels) != len(found.raw):
         raise DataError(thing, found=f"{len(found.raw)} samples and {len(labels)} labels")
     if not len(labels):
@@ -107,25 +115,28 @@ def numbered_classes(labels: NDArray[np.generic], *, thing: str) -> tuple[str, .
 
 
 def checked_labels(labels: NDArray[np.generic], classes: int, *, thing: str) -> NDArray[np.int64]:
-    """Return labels (n,) as int64.
+    """Return labels as int64.
 
     Args:
-        labels: (n,), whole numbers of any dtype.
+        labels: (n,), or masks (n, height, width), whole numbers of any dtype. A mask may have UNKNOWN, -1, for pixels
+            that are not to count.
         classes: how many classes there are.
         thing: what has them, for the error.
 
     Raises:
         DataError: another shape, or a label is no whole number from 0 to classes - 1; names the first one.
     """
-    if labels.ndim != 1 or labels.dtype.kind not in "iuf":
-        raise DataError(thing, found=f"labels {labels.dtype} {labels.shape}", wanted="whole numbers (n,)")
+    if labels.ndim not in (1, AXES) or labels.dtype.kind not in "iuf":
+        wanted = "whole numbers (n,), or (n, height, width) where every pixel has a class"
+        raise DataError(thing, found=f"labels {labels.dtype} {labels.shape}", wanted=wanted)
+    least = UNKNOWN if labels.ndim == AXES else 0
     values = labels.astype(np.float64)  # exact for every label in range
-    bad = ~((values >= 0) & (values < classes) & (values == np.rint(values)))
+    bad = ~((values >= least) & (values < classes) & (values == np.rint(values)))
     if bad.any():
-        first = int(np.argmax(bad))
+        first = np.unravel_index(int(np.argmax(bad)), bad.shape)
         raise DataError(
             thing,
-            found=f"label {labels[first]} of sample {first} ({int(bad.sum())} such labels)",
+            found=f"label {labels[first]} of sample {first[0]} ({int(bad.sum())} such labels)",
             wanted=f"whole numbers from 0 to {classes - 1}",
             fix="where there are more classes, name them all in 'data.classes'",
         )
@@ -163,7 +174,7 @@ def _class_names(own: tuple[str, ...], chosen: tuple[str, ...], *, thing: str) -
 
 
 def _refuse_empty_classes(labels: NDArray[np.int64], names: tuple[str, ...], *, thing: str) -> None:
-    counts = np.bincount(labels, minlength=len(names))
+    counts = np.bincount(labels[labels != UNKNOWN], minlength=len(names))
     missing = [name for name, count in zip(names, counts, strict=True) if not count]
     if missing:
         raise DataError(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedistill.data.masks import strata
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -24,7 +26,7 @@ def at_most_per_class(samples: Samples, most: int, *, seed: int) -> Samples:
         most: of each class, at least 1.
         seed: of the choice, 0 or greater.
     """
-    chosen = chosen_per_class(samples.labels, most, seed=seed)
+    chosen = chosen_per_class(strata(samples.labels), most, seed=seed)
     if len(chosen) == len(samples):
         return samples
     text = f"{samples.fingerprint}|max_per_class {most}|{hashlib.sha256(chosen.tobytes()).hexdigest()}"

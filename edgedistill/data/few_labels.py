@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedistill.data.masks import strata
 from edgedistill.data.transfer_set import UNKNOWN, Samples
 from edgedistill.errors import DataError
 
@@ -18,7 +19,7 @@ def labelled_members(labels: NDArray[np.int64], *, share: float, seed: int) -> N
     """Return which samples keep their label: the same share of each class, at least one of each.
 
     Args:
-        labels: (n,), int64, 0 or greater, or UNKNOWN: those keep nothing.
+        labels: (n,), or masks (n, height, width), int64, 0 or greater, or UNKNOWN: those keep nothing.
         share: above 0, to 1.
         seed: of the choice, 0 or greater. A larger share keeps what a smaller one kept.
 
@@ -26,6 +27,7 @@ def labelled_members(labels: NDArray[np.int64], *, share: float, seed: int) -> N
         (kept,), int64, ascending.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
+    labels = strata(labels)
     kept = [
         members[: max(1, round(share * len(members)))]
         for label in np.unique(labels[labels != UNKNOWN])
@@ -57,7 +59,7 @@ def labelled_alone(samples: Samples) -> Samples:
     Raises:
         DataError: no sample has a label.
     """
-    known = np.flatnonzero(samples.labels != UNKNOWN)
+    known = np.flatnonzero(strata(samples.labels) != UNKNOWN)
     if not len(known):
         raise DataError(
             "the student that learns alone",

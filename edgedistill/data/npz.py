@@ -1,4 +1,4 @@
-"""Samples in a numpy archive: arrays `x`, `y` and optionally `split`."""
+"""Samples in a numpy archive: arrays `x`, `y` (one class a sample, or a mask) and optionally `split`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from edgedistill.data.checks import RawSplit, checked_labels, numbered_classes, refuse_large
+from edgedistill.data.masks import AXES, strata
 from edgedistill.data.split import test_members
 from edgedistill.errors import DataError, UnsafeFileError, nearest
 
@@ -39,8 +40,9 @@ def read(path: Path, split: Split, *, classes: tuple[str, ...]) -> RawSplit:
         _refuse_large_archive(archive, thing=thing)
         raw, labels = _array(archive, "x", thing=thing), _array(archive, "y", thing=thing)
         marks = _array(archive, "split", thing=thing) if "split.npy" in archive.namelist() else None
-    if labels.ndim != 1 or not raw.ndim or len(raw) != len(labels):
-        raise DataError(thing, found=f"x {raw.shape} and y {labels.shape}", wanted="x (n, ...) and y (n,)")
+    if labels.ndim not in (1, AXES) or not raw.ndim or len(raw) != len(labels):
+        wanted = "x (n, ...) and y (n,), or masks y (n, height, width)"
+        raise DataError(thing, found=f"x {raw.shape} and y {labels.shape}", wanted=wanted)
     names = classes or numbered_classes(labels, thing=thing)
     whole = checked_labels(labels, len(names), thing=thing)
     in_test = _drawn_split(whole) if marks is None else _marked_split(marks, len(whole), thing=thing)
@@ -113,7 +115,7 @@ def _header(stream: IO[bytes], *, thing: str) -> tuple[tuple[int, ...], np.dtype
 
 
 def _drawn_split(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return test_members(labels, [str(index) for index in range(len(labels))])
+    return test_members(strata(labels), [str(index) for index in range(len(labels))])
 
 
 def _marked_split(marks: NDArray[np.generic], count: int, *, thing: str) -> NDArray[np.bool_]:

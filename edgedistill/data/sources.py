@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedistill.data import audio_folder, factory, fashion_mnist, image_folder, keywords, npz, shapes, text_file
+from edgedistill.data import (
+    audio_folder,
+    factory,
+    fashion_mnist,
+    garment_scenes,
+    image_folder,
+    keywords,
+    npz,
+    shapes,
+    text_file,
+)
 from edgedistill.data.checks import checked_samples
 from edgedistill.data.text_rows import samples_from_rows
 from edgedistill.errors import DataError, nearest
@@ -41,8 +51,8 @@ def load(
     """Return the checked samples of one split.
 
     Args:
-        source: as the recipe has it: `fashion-mnist`, `shapes`, `keywords`, `image-folder:PATH`, `audio-folder:PATH`,
-            `npz:PATH`, `text:PATH` or `python:module:function`.
+        source: as the recipe has it: `fashion-mnist`, `garment-scenes`, `shapes`, `keywords`, `image-folder:PATH`,
+            `audio-folder:PATH`, `npz:PATH`, `text:PATH` or `python:module:function`.
         split: "train" or "test".
         preprocessing: from raw sample to model input; samples come at its raw shape.
         classes: the recipe's class names in label order; empty takes the source's own.
@@ -168,6 +178,11 @@ def _read_fashion_mnist(request: _Request) -> RawSplit:
     return fashion_mnist.read(request.split)
 
 
+def _read_garment_scenes(request: _Request) -> RawSplit:
+    request.require_images()
+    return garment_scenes.read(request.split)
+
+
 def _read_shapes(request: _Request) -> RawSplit:
     request.require_images()
     return shapes.read(request.split)
@@ -215,6 +230,7 @@ def _read_factory(request: _Request) -> RawSplit:
 
 _KINDS = {
     "fashion-mnist": _Kind("fashion-mnist", lambda *_: fashion_mnist.fingerprint(), _read_fashion_mnist),
+    "garment-scenes": _Kind("garment-scenes", lambda *_: garment_scenes.fingerprint(), _read_garment_scenes),
     "shapes": _Kind("shapes", lambda *_: shapes.fingerprint(), _read_shapes),
     "keywords": _Kind("keywords", lambda *_: keywords.fingerprint(), _read_keywords),
     "image-folder": _Kind(

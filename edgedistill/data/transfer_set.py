@@ -35,7 +35,7 @@ class Samples:
     Args:
         raw: (n, *raw_shape); uint8 pixels (height, width, channels), float32 arrays, int16 sounds (samples,), or
             texts (n,).
-        labels: (n,), int64, 0 to len(classes) - 1, or UNKNOWN.
+        labels: (n,), int64, 0 to len(classes) - 1, or UNKNOWN; masks (n, height, width) have one for every pixel.
         classes: class names in label order.
         fingerprint: sha256 over everything the samples were read from.
         answers: (n, classes), float32: what a teacher answered when these samples were recorded, as log
@@ -64,8 +64,8 @@ class Batch:
 
     Args:
         inputs: (batch, *input_shape), preprocessed: float32, or int32 token numbers.
-        labels: (batch,), int64; UNKNOWN where the class is not known.
-        mixed_labels: (batch,), int64: the label of the sample mixed in; the sample's own without mixup.
+        labels: (batch,), or masks (batch, height, width), int64; UNKNOWN where the class is not known.
+        mixed_labels: the same shape, int64: the label of the sample mixed in; the sample's own without mixup.
         mix: (batch,), float32, share of the mixed-in sample, 0 without mixup.
     """
 

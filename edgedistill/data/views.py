@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from edgedistill.data.arrays import preprocess
+from edgedistill.data.masks import are_masks, moved
 from edgedistill.data.sound_views import ViewedSounds
 from edgedistill.data.text_views import TokenizedTexts
 from edgedistill.data.transfer_set import Batch
@@ -136,12 +137,12 @@ class ViewedSamples:
         chosen = self._checked(indices)
         draw = self._draw(view=view)
         inputs = self._inputs(chosen, draw)
-        labels = self.samples.labels[chosen]
+        labels = self._labels(chosen, draw)
         if draw.partner is None or draw.mix is None:
             return unmixed(inputs, labels)
         partners, mix = draw.partner[chosen], draw.mix[chosen]
         mix_in(inputs, self._inputs(partners, draw), mix)
-        return Batch(inputs=inputs, labels=labels, mixed_labels=self.samples.labels[partners], mix=mix)
+        return Batch(inputs=inputs, labels=labels, mixed_labels=self._labels(partners, draw), mix=mix)
 
     def plain(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
         """Return samples preprocessed and not varied, as in evaluation.
@@ -186,6 +187,11 @@ class ViewedSamples:
             for place, sample in enumerate(chosen):
                 inputs[place] += np.float32(self._views.noise) * draw.noise(int(sample), inputs.shape[1:])
         return inputs
+
+    def _labels(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.int64]:
+        """Return the labels of varied samples: masks move with their images."""
+        labels = self.samples.labels[chosen]
+        return moved(labels, draw, chosen) if are_masks(labels) and draw.varies_pixels else labels
 
     def _pixels(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.uint8]:
         """Return varied images (batch, height, width, channels), uint8."""

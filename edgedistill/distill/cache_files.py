@@ -50,10 +50,12 @@ class OutputShapes:
     Args:
         classes: number of logits.
         features: shape of each layer's features, without the batch.
+        pixels: shape of the map that has as many logits at every place: (height, width); () where there is none.
     """
 
     classes: int
     features: Mapping[str, tuple[int, ...]]
+    pixels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def shards_of(*, samples: int, views: int) -> list[Shard]:
 def predicted_sizes(shapes: OutputShapes, *, rows: int, storage: Storage = ALL_HALF) -> Sizes:
     """Return what some rows of a teacher's outputs take on disk."""
     return Sizes(
-        rows * _logit_bytes(shapes.classes, storage),
+        rows * math.prod(shapes.pixels) * _logit_bytes(shapes.classes, storage),
         {layer: rows * _feature_bytes(shape, storage) for layer, shape in shapes.features.items()},
     )
 

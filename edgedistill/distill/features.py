@@ -114,7 +114,9 @@ def _recorder(taps: Taps, path: str) -> Callable[[nn.Module, tuple[object, ...],
 
 
 @torch.no_grad()
-def probe_shapes(model: nn.Module, inputs: Tensor, paths: Sequence[str], *, role: str) -> OutputShapes:
+def probe_shapes(
+    model: nn.Module, inputs: Tensor, paths: Sequence[str], *, role: str, pixels: tuple[int, ...] = ()
+) -> OutputShapes:
     """Return the shapes that a model gives, from one forward pass in evaluation mode.
 
     Args:
@@ -122,18 +124,21 @@ def probe_shapes(model: nn.Module, inputs: Tensor, paths: Sequence[str], *, role
         inputs: (batch, *input_shape), float32; two samples are enough.
         paths: layers whose features to look at.
         role: "teacher" or "student", for messages.
+        pixels: (height, width) where every pixel has a class.
 
     Raises:
         ModelError: a layer is not there or does not run, the model does not take such inputs, or its output
-            is no tensor (batch, classes).
+            is no tensor (batch, classes, *pixels).
     """
     with evaluating(model), tapped(model, paths, role=role) as taps:
         try:
             outputs: object = model(inputs)
         except (RuntimeError, TypeError, ValueError) as error:
             raise ModelError(role, found=f"it fails on inputs of shape {tuple(inputs.shape)}: {error}") from error
-        classes = checked_logits(outputs, batch=len(inputs), role=role).shape[1]
-        return OutputShapes(classes=classes, features={path: tuple(taps[path].shape[1:]) for path in paths})
+        classes = checked_logits(outputs, batch=len(inputs), role=role, pixels=pixels).shape[1]
+        return OutputShapes(
+            classes=classes, pixels=pixels, features={path: tuple(taps[path].shape[1:]) for path in paths}
+        )
 
 
 def probe_on_data(model: nn.Module, transfer_set: TransferSet, paths: Sequence[str], *, role: str) -> OutputShapes:
@@ -143,20 +148,26 @@ def probe_on_data(model: nn.Module, transfer_set: TransferSet, paths: Sequence[s
         ModelError: as `probe_shapes`, or the model has other classes than the data.
     """
     inputs = torch.from_numpy(transfer_set.plain(range(min(2, len(transfer_set)))).inputs)
-    shapes = probe_shapes(model, inputs, paths, role=role)
+    shapes = probe_shapes(model, inputs, paths, role=role, pixels=transfer_set.samples.labels.shape[1:])
     classes = len(transfer_set.samples.classes)
     if classes and shapes.classes != classes:
         raise ModelError(role, found=f"{shapes.classes} classes", wanted=f"{classes}, as the data has")
     return shapes
 
 
-def checked_logits(outputs: object, *, batch: int, role: str) -> Tensor:
-    """Return a model's outputs if they are logits (batch, classes).
+def checked_logits(outputs: object, *, batch: int, role: str, pixels: tuple[int, ...] = ()) -> Tensor:
+    """Return a model's outputs if they are logits (batch, classes), of maps (batch, classes, height, width).
 
     Raises:
         ModelError: they are something else.
     """
     found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != batch:  # noqa: PLR2004 - two axes
-        raise ModelError(f"output of the {role}", found=f"{found}", wanted=f"a tensor of shape ({batch}, classes)")
+    if (
+        not isinstance(outputs, Tensor)
+        or outputs.ndim != 2 + len(pixels)
+        or len(outputs) != batch
+        or outputs.shape[2:] != pixels
+    ):
+        wanted = f"a tensor of shape ({', '.join([str(batch), 'classes', *map(str, pixels)])})"
+        raise ModelError(f"output of the {role}", found=f"{found}", wanted=wanted)
     return outputs

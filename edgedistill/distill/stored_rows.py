@@ -48,9 +48,9 @@ class TeacherOutputs:
     """What the teacher said of some samples in one view.
 
     Args:
-        logits: (batch, classes), float32, rounded to float16; a row beyond float16 is shifted so that its
-            largest value is 0, which leaves its softmax as it was. Where only the largest were kept, all other
-            classes have one value.
+        logits: (batch, classes), or of maps (pixels of the batch, classes), float32, rounded to float16; a row beyond
+            float16 is shifted so that its largest value is 0, which leaves its softmax as it was. Where only the
+            largest were kept, all other classes have one value.
         features: by layer path, (batch, ...), float32, rounded to float16 or to int8 codes.
     """
 
@@ -75,7 +75,7 @@ def stored(logits: Tensor, features: Mapping[str, Tensor], storage: Storage) -> 
     """Return a teacher's outputs as they are stored.
 
     Args:
-        logits: (rows, classes), float32.
+        logits: (rows, classes), float32; of maps (rows, classes, ...), of which all are kept.
         features: (rows, ...), floating point, by layer path.
         storage: how to keep them.
 
@@ -117,7 +117,7 @@ def read_back(arrays: Mapping[str, Array], *, classes: int) -> TeacherOutputs:
     """
     # in numpy, because this runs in a loader's thread, where torch would start threads of its own
     if LOGITS in arrays:
-        logits = arrays[LOGITS].astype(np.float32)
+        logits = _as_rows(arrays[LOGITS]).astype(np.float32)
     else:
         logits = np.repeat(arrays[TOP_REST].astype(np.float32), classes, axis=1)
         numbers = arrays[TOP_CLASSES].astype(np.int64)
@@ -128,6 +128,11 @@ def read_back(arrays: Mapping[str, Array], *, classes: int) -> TeacherOutputs:
         if name.startswith(FEATURES)
     }
     return TeacherOutputs(torch.from_numpy(logits), features)
+
+
+def _as_rows(logits: Array) -> Array:
+    """Return logits (rows, classes, ...) of maps as (pixels, classes), as `pixels.pixel_rows` does; others as is."""
+    return np.moveaxis(logits, 1, -1).reshape(-1, logits.shape[1]) if logits.ndim > 2 else logits  # noqa: PLR2004 - no pixels
 
 
 def half_logits(logits: Tensor) -> Tensor:

@@ -229,7 +229,7 @@ def teach(
         for shard in missing:
             parts = []
             for rows in _row_batches(shard):
-                parts.append(_outputs(teacher, next(batches), layers, storage))
+                parts.append(_outputs(teacher, next(batches), shapes, storage))
                 tracker.advance(len(rows), note=f"view {shard.view + 1}/{views_needed} · {told}")
             _store(home, shard, parts, classes=shapes.classes if storage.top_k else None)
     return SoftTargets(home, samples=len(transfer_set), views=views_needed, computed_rows=all_rows - found_rows)
@@ -260,11 +260,11 @@ def _row_batches(shard: Shard) -> list[range]:
 
 
 @torch.inference_mode()
-def _outputs(teacher: nn.Module, inputs: Tensor, layers: Sequence[str], storage: Storage) -> StoredRows:
+def _outputs(teacher: nn.Module, inputs: Tensor, shapes: OutputShapes, storage: Storage) -> StoredRows:
     """Return what a shard holds of one batch."""
-    with tapped(teacher, layers, role="teacher") as taps:
-        logits = checked_logits(teacher(inputs), batch=len(inputs), role="teacher")
-        return stored(logits.float(), {layer: taps[layer] for layer in layers}, storage)
+    with tapped(teacher, shapes.features, role="teacher") as taps:
+        logits = checked_logits(teacher(inputs), batch=len(inputs), role="teacher", pixels=shapes.pixels)
+        return stored(logits.float(), {layer: taps[layer] for layer in shapes.features}, storage)
 
 
 def _percent(share: float) -> str:
@@ -317,6 +317,7 @@ def _layout_of(path: Path) -> OutputShapes:
         metadata = file.metadata() or {}
     return OutputShapes(
         classes=int(metadata[CLASSES]) if CLASSES in metadata else arrays[LOGITS].shape[1],
+        pixels=() if CLASSES in metadata else arrays[LOGITS].shape[2:],
         features={
             name.removeprefix(FEATURES): values.shape[1:]
             for name, values in arrays.items()

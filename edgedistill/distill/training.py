@@ -21,6 +21,7 @@ from edgedistill.distill.history import History, HistoryPoint, StepInfo
 from edgedistill.distill.modes import evaluating
 from edgedistill.distill.objective import TwoPartObjective
 from edgedistill.distill.optimizer import optimizer_of
+from edgedistill.distill.pixels import loss_of
 from edgedistill.distill.prefetch import prefetched, workers_of
 from edgedistill.distill.schedule import schedule_of, seed_of
 from edgedistill.errors import ModelError
@@ -140,7 +141,7 @@ class _Fitting:
             group["lr"] = step.learning_rate * group.get("factor", 1.0)
         self._optimizer.zero_grad()
         inputs = torch.from_numpy(batch.inputs)
-        loss = self._objective(self.model, inputs, batch, step.indices, step.view)
+        loss = loss_of(self._objective, self.model, inputs, batch, step.indices, step.view)
         self._loss_sum += _finite(loss, step)
         self._loss_count += 1
         task = self._objective.task_loss if isinstance(self._objective, TwoPartObjective) else None

@@ -23,12 +23,13 @@ class Parity:
 
     Args:
         n: samples compared.
-        top1_agreement: share of samples with the same class, or another task's same answer.
+        top1_agreement: share of samples (of maps: of pixels) with the same class, or another task's same answer.
         identical_outputs: share of output values with identical bits.
         within_steps: share of output values that differ by at most the allowed number of steps.
         largest_steps: largest difference, in steps.
         step: one output step, in the outputs' own unit.
-        first_sample: index of the first sample with another class, or with an output beyond the allowed steps.
+        first_sample: index of the first sample with another class (of maps: at any pixel), or with an output beyond
+            the allowed steps.
     """
 
     n: int
@@ -61,22 +62,23 @@ def parity(
     """Compare outputs of the same samples.
 
     Args:
-        reference: (n, classes), float32.
+        reference: (n, classes), float32, or maps (n, classes, height, width).
         other: the same shape.
         max_steps: steps within which two values count as equal; at least 0.
-        answers: what the outputs answer, (n,): the class, or the nearest neighbour of an embedding.
+        answers: what the outputs answer: the class (n,), the nearest neighbour of an embedding (n,), or the class of
+            each pixel (n, height, width).
 
     Raises:
         ShapeError: the shapes differ, or there is no sample.
     """
-    if reference.shape != other.shape or reference.ndim != 2 or not len(reference):  # noqa: PLR2004 - samples and classes
+    if reference.shape != other.shape or reference.ndim not in (2, 4) or not len(reference):
         raise ShapeError("parity", found=f"outputs of shapes {reference.shape} and {other.shape}", wanted="equal ones")
     step = output_step(reference)
     difference = np.abs(reference.astype(np.float64) - other.astype(np.float64))
     difference = np.where(np.isnan(difference), np.inf, difference)  # a NaN agrees with nothing
     steps = difference / step if step else np.where(difference > 0, np.inf, 0.0)
     same_class = answers(reference) == answers(other)
-    agrees = same_class & (steps <= max_steps).all(1)
+    agrees = _in_all(same_class) & _in_all(steps <= max_steps)
     return Parity(
         n=len(reference),
         top1_agreement=float(same_class.mean()),
@@ -86,6 +88,11 @@ def parity(
         step=step,
         first_sample=None if agrees.all() else int(np.argmin(agrees)),
     )
+
+
+def _in_all(values: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return for each sample (n,) whether all of its values are true."""
+    return np.asarray(values.reshape(len(values), -1).all(1))
 
 
 def _bits(values: NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -22,6 +22,7 @@ from edgedistill.models.separable import SeparableNet
 from edgedistill.models.signal import SignalConvNet
 from edgedistill.models.state_file import state_from_file
 from edgedistill.models.text import TextConvNet, TextEncoder, start_from_embeddings
+from edgedistill.models.unet import UNet
 from edgedistill.recipe import Model
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "residual": ResidualNet,
     "separable": SeparableNet,
     "signal-conv": SignalConvNet,
+    "unet": UNet,
     "text-conv": TextConvNet,
     "text-encoder": TextEncoder,
 }
@@ -178,7 +180,12 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, thing: str) ->
 
 
 def check_outputs(
-    model: nn.Module, input_shape: Iterable[int], classes: int, *, dtype: torch.dtype = torch.float32
+    model: nn.Module,
+    input_shape: Iterable[int],
+    classes: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+    pixels: tuple[int, ...] = (),
 ) -> None:
     """Run two samples, of zeros or of tokens 1, through a model, and check what comes out.
 
@@ -187,9 +194,10 @@ def check_outputs(
         input_shape: shape of one input, without the batch.
         classes: how many outputs are wanted.
         dtype: of an input.
+        pixels: (height, width) of a map of outputs, one set a pixel; () where there is none.
 
     Raises:
-        ModelError: the model cannot take such inputs, or returns something else than logits (2, classes).
+        ModelError: the model cannot take such inputs, or returns something else than logits (2, classes, *pixels).
     """
     shape = tuple(input_shape)
     modes = {module: module.training for module in model.modules()}
@@ -205,7 +213,7 @@ def check_outputs(
     finally:
         for module, mode in modes.items():
             module.training = mode
-    _check_logits(outputs, model, classes)
+    _check_logits(outputs, model, classes, pixels)
 
 
 def example_inputs(shape: Iterable[int], dtype: torch.dtype = torch.float32) -> Tensor:
@@ -215,19 +223,20 @@ def example_inputs(shape: Iterable[int], dtype: torch.dtype = torch.float32) -> 
     return torch.ones(2, *shape, dtype=dtype)
 
 
-def _check_logits(outputs: object, model: nn.Module, classes: int) -> None:
+def _check_logits(outputs: object, model: nn.Module, classes: int, pixels: tuple[int, ...]) -> None:
     thing = f"model {type(model).__name__}"
     if not isinstance(outputs, torch.Tensor):
         raise ModelError(thing, found=f"it returns a {type(outputs).__name__}", wanted="a tensor of logits")
-    if outputs.ndim == 2 and outputs.shape[0] == 2 and outputs.shape[1] != classes:  # noqa: PLR2004 - the batch
+    if outputs.ndim == 2 + len(pixels) and outputs.shape[0] == 2 and outputs.shape[1] != classes:  # noqa: PLR2004 - the batch
         raise ModelError(
             thing,
             found=f"{outputs.shape[1]} outputs, and the data have {classes} classes",
             fix=f"use a model with {classes} outputs, or the data it was trained for",
         )
-    if outputs.shape != (2, classes) or not outputs.is_floating_point():
+    if outputs.shape != (2, classes, *pixels) or not outputs.is_floating_point():
         found = f"for 2 samples it returns {outputs.dtype} {tuple(outputs.shape)}"
-        raise ModelError(thing, found=found, wanted=f"floating point (2, {classes})")
+        wanted = f"floating point {(2, classes, *pixels)}{', a class for every pixel' if pixels else ''}"
+        raise ModelError(thing, found=found, wanted=wanted)
 
 
 def _facts(model: Network, *, classes: int, channels: int, texts: TextInputs | None) -> dict[str, int]:

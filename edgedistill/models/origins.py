@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TEXT_FAMILIES = ("text-conv", "text-encoder")
 """The built-in families for texts."""
 
-FAMILIES = ("residual", "separable", "signal-conv", *TEXT_FAMILIES)
+FAMILIES = ("residual", "separable", "signal-conv", "unet", *TEXT_FAMILIES)
 """The built-in families."""
 
 HUGGING_FACE = "huggingface:"

@@ -10,6 +10,7 @@ import torch
 from edgedistill.calibration.histogram import Histogram
 from edgedistill.calibration.ranges import Form, Range, choose_range
 from edgedistill.calibration.samples import check_drift, choose_samples
+from edgedistill.data.masks import strata
 from edgedistill.quantize.annotate import activation_quantizers
 from edgedistill.quantize.fake import ActivationQuantizer, Mode
 from edgedistill.quantize.ties import avoid_ties
@@ -66,7 +67,7 @@ class CalibrationSet:
 
     def __init__(self, transfer_set: TransferSet, settings: Calibration, *, seed: int) -> None:
         self.transfer_set, self.settings = transfer_set, settings
-        labels = transfer_set.samples.labels
+        labels = strata(transfer_set.samples.labels)
         # samples without a known class are a class of their own
         self.indices = choose_samples(labels - min(int(labels.min()), 0), count=settings.samples, seed=seed)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.data.inputs import model_inputs
+from edgedistill.data.masks import are_masks
 from edgedistill.errors import UnsupportedError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.evaluate.judges import ClassJudge
+from edgedistill.evaluate.segmentation import MaskJudge
 from edgedistill.run.steps.rungs import rung
 from edgedistill.targets.folder import model_bytes, open_artifact
 from edgedistill.targets.registry import target_named
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedistill.data.transfer_set import Samples
+    from edgedistill.evaluate.judges import Judge
     from edgedistill.run.summary import Rung
 
 CHUNK = 1000
@@ -35,11 +38,12 @@ def accuracy_of_artifact(folder: Path, samples: Samples) -> Rung:
         UnsupportedError: its target has no executor on this workstation.
     """
     artifact, manifest = open_artifact(folder)
-    if manifest.get("task", "classification") != "classification":
+    task = manifest.get("task", "classification")
+    if task not in ("classification", "segmentation"):
         raise UnsupportedError(
             f"artifact '{folder}'",
-            found=f"its task is {manifest['task']}",
-            wanted="a classifier: embeddings are measured against their teacher, in a run",
+            found=f"its task is {task}",
+            wanted="a task with labels: embeddings are measured against their teacher, in a run",
         )
     executors = target_named(artifact.target).executors(artifact)
     here = [item for item in executors if item.execution in (Execution.HOST, Execution.INTERPRETED)]
@@ -52,5 +56,11 @@ def accuracy_of_artifact(folder: Path, samples: Samples) -> Rung:
     ]
     size = model_bytes(artifact)
     title = f"{artifact.target}/{artifact.profile}"
-    judge = ClassJudge(samples.labels, "accuracy" if samples.gold else "agreement with the teacher")
+    judge = _judge(samples)
     return rung("artifact", executor, np.concatenate(parts), judge, target=title, size_bytes=size)
+
+
+def _judge(samples: Samples) -> Judge:
+    if are_masks(samples.labels):
+        return MaskJudge(samples.labels)
+    return ClassJudge(samples.labels, "accuracy" if samples.gold else "agreement with the teacher")

@@ -21,6 +21,7 @@ from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.teacher_cache import SoftTargets, teach
 from edgedistill.errors import ModelError
 from edgedistill.evaluate.judges import ClassJudge, EmbeddingJudge
+from edgedistill.evaluate.segmentation import MaskJudge
 from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.models.callable_teacher import AnswersOnly
 from edgedistill.models.loading import check_outputs, load_model
@@ -158,6 +159,8 @@ class Context:
             return EmbeddingJudge(self.teacher_outputs)
         if self.test.origin is Origin.SYNTHESISED:
             return ClassJudge(self.test.labels, SYNTHESISED_METRIC)
+        if self.recipe.task is Task.SEGMENTATION:
+            return MaskJudge(self.test.labels)
         return ClassJudge(self.test.labels, "accuracy" if self.test.gold else "agreement with the teacher")
 
     @property
@@ -298,7 +301,8 @@ class Context:
         )
         if outputs is not None:
             dtype = getattr(torch, preprocessing.input_dtype)
-            check_outputs(module, preprocessing.input_shape, outputs, dtype=dtype)
+            pixels = preprocessing.input_shape[1:] if self.recipe.task is Task.SEGMENTATION else ()
+            check_outputs(module, preprocessing.input_shape, outputs, dtype=dtype, pixels=pixels)
         return module
 
 

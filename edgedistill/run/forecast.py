@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedistill.data import fashion_mnist, keywords
+from edgedistill.data import fashion_mnist, garment_scenes, keywords
 from edgedistill.distill import cache_files
 from edgedistill.distill.cache_files import OutputShapes, Sizes, predicted_sizes
 from edgedistill.progress import SILENT
@@ -53,8 +53,9 @@ def forecast(plan: Plan) -> Forecast | None:
         EdgeDistillError: the data or the teacher cannot be used.
     """
     teach = next((stage for stage in plan.stages if stage.stage is Stage.TEACH), None)
-    here = {fashion_mnist.NAME: fashion_mnist.is_here, keywords.NAME: keywords.is_here}.get(plan.recipe.data.source)
-    missing = here is not None and not here()
+    made_of = {fashion_mnist.NAME: fashion_mnist, garment_scenes.NAME: fashion_mnist, keywords.NAME: keywords}
+    files = made_of.get(plan.recipe.data.source)
+    missing = files is not None and not files.is_here()
     if teach is None or teach.state == "cached" or missing:
         return None
     context = context_of(plan, RunDirectory(plan.folder), SILENT)
@@ -73,7 +74,7 @@ def forecast(plan: Plan) -> Forecast | None:
 
 def _shapes(context: Context) -> OutputShapes:
     if not context.teacher_layers and context.recipe.task is not Task.EMBEDDING:
-        return OutputShapes(len(context.train.classes), {})
+        return OutputShapes(len(context.train.classes), {}, context.train.labels.shape[1:])
     from edgedistill.distill.features import probe_on_data  # noqa: PLC0415 - loads torch
 
     return probe_on_data(context.teacher, context.teacher_train, context.teacher_layers, role="teacher")

@@ -54,9 +54,9 @@ class Keys:
         return target.quant_spec(profile_named(target, choice.profile, choice.options))
 
     def storage(self, *, classes: int) -> Storage:
-        """Return how the teacher's outputs are kept, of a teacher with so many classes; an embedding is kept whole."""
+        """Return how the teacher's outputs are kept, of so many classes; embeddings and maps are kept whole."""
         cache = self.recipe.cache
-        wanted = 0 if self.recipe.task is Task.EMBEDDING else cache.top_k
+        wanted = cache.top_k if self.recipe.task is Task.CLASSIFICATION else 0
         top_k = kept_logits(wanted, classes=classes)
         return Storage(top_k, self.recipe.distill.soft_targets.temperature, cache.features)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgedistill.data import sources
 from edgedistill.data.few import at_most_per_class
+from edgedistill.data.masks import are_masks
 from edgedistill.data.text_rows import samples_from_rows
 from edgedistill.errors import DataError
 from edgedistill.progress import SILENT
@@ -37,10 +38,10 @@ def load(recipe: Recipe, recipe_folder: Path, split: Split, *, progress: Progres
 
 
 def _all_samples(recipe: Recipe, recipe_folder: Path, split: Split, *, progress: Progress) -> Samples:
-    data, labelled = recipe.data, recipe.task is Task.CLASSIFICATION
+    data, labelled = recipe.data, recipe.task is not Task.EMBEDDING
     texts = captured(recipe, recipe_folder)
     if texts is None:
-        return sources.load(
+        found = sources.load(
             source_of(recipe, split),
             split,
             preprocessing=data.preprocessing,
@@ -49,6 +50,8 @@ def _all_samples(recipe: Recipe, recipe_folder: Path, split: Split, *, progress:
             labelled=labelled,
             progress=progress,
         )
+        _refuse_other_labels(recipe, found)
+        return found
     if data.preprocessing.kind != "text":
         raise DataError(
             f"'{data.source}'",
@@ -69,6 +72,19 @@ def _all_samples(recipe: Recipe, recipe_folder: Path, split: Split, *, progress:
 def source_of(recipe: Recipe, split: Split) -> str:
     """Return the source of a split: the evaluation set may have one of its own."""
     return (recipe.data.evaluation if split == "test" else None) or recipe.data.source
+
+
+def _refuse_other_labels(recipe: Recipe, samples: Samples) -> None:
+    """Refuse masks where a class a sample is wanted, and the other way round."""
+    wanted = Task.SEGMENTATION if are_masks(samples.labels) else Task.CLASSIFICATION
+    if Task.SEGMENTATION in (recipe.task, wanted) and recipe.task is not wanted:
+        found = "a class for every pixel" if wanted is Task.SEGMENTATION else "one class a sample"
+        raise DataError(
+            f"'{recipe.data.source}'",
+            found=found,
+            wanted=f"data for 'task: {recipe.task}'",
+            fix=f"set 'task: {wanted}'",
+        )
 
 
 def fingerprint(recipe: Recipe, recipe_folder: Path) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgedistill.evaluate.executor import Execution
 
@@ -341,12 +341,29 @@ class AgreementRecord(Record):
     target: str | None = None
     """`target/profile` for an artifact."""
     measure: str
-    """`same class as the teacher`, `same nearest neighbour as by the teacher`, `rank correlation of similarities`."""
+    """`same class as the teacher`, `same nearest neighbour as by the teacher`, `rank correlation of similarities`,
+    `share of pixels at their class`, `share of pixels at the teacher's class`."""
     value: float
     """Share from 0 to 1; of the correlation, -1 to 1."""
     n: int
     """Evaluation samples, with or without a known class."""
     execution: Execution
+
+
+class MaskPicture(Record):
+    """Some evaluation samples of a segmentation: the images, their masks, and what a model answers."""
+
+    stage: str
+    """`student` or `artifact`."""
+    target: str | None = None
+    """`target/profile` for an artifact."""
+    execution: Execution
+    png: str = Field(pattern=r"^[A-Za-z0-9+/]+=*$")
+    """A PNG file in base64: three rows, images, masks and answers, one column a sample."""
+    samples: tuple[int, ...]
+    """Their numbers in the evaluation set."""
+    colours: tuple[Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")], ...]
+    """Of the classes, in label order."""
 
 
 class AbstentionPoint(Record):
@@ -452,6 +469,7 @@ class Summary(Record):
     float_layers: tuple[FloatLayerRecord, ...] = ()
     integer_share: tuple[IntegerShareRecord, ...] = ()
     agreement: tuple[AgreementRecord, ...] = ()
+    mask_pictures: tuple[MaskPicture, ...] = ()
     abstention: tuple[AbstentionCurve, ...] = ()
     synthesis: tuple[SynthesisRecord, ...] = ()
     notes: tuple[str, ...] = ()

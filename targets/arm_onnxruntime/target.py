@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from edgedistill.errors import GateError
 from edgedistill.quantize.spec import ActivationType, BiasType, Granularity, QuantSpec, ScaleFormat, Symmetry
-from edgedistill.targets.base import DeviceProfile, QuantizedTensor, Severity, profiles_from_folder
+from edgedistill.targets.base import USUAL_TASKS, DeviceProfile, QuantizedTensor, Severity, profiles_from_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ README = """\
 {name} for {title}
 
   python3 runner.py verify                                    hashes and golden samples
-  python3 runner.py predict --raw SAMPLES.npy                 classes of raw samples
+  python3 runner.py predict --raw SAMPLES.npy                 classes of raw samples, or of their pixels
   python3 runner.py run --inputs X.npy --outputs Y.npy        outputs of preprocessed inputs
   python3 runner.py bench                                     latency on this machine, after verify
   python3 runner.py pair --against FOLDER                     this artifact and another one, in turns
@@ -40,6 +40,7 @@ class ArmOnnxRuntime:
     """INT8 on ARM: uint8 asymmetric activations, int8 per-channel weights, int32 biases."""
 
     name: ClassVar[str] = "arm-onnxruntime"
+    tasks: ClassVar[frozenset[str]] = USUAL_TASKS | {"segmentation"}
 
     def profiles(self) -> Mapping[str, DeviceProfile]:
         """Return the known boards by name."""

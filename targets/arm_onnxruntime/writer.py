@@ -11,6 +11,7 @@ import numpy as np
 from edgedistill.data.inputs import model_inputs
 from edgedistill.data.tokenizers import ASSET
 from edgedistill.data.tokens import tokenizer_from_text
+from edgedistill.errors import UnsupportedError
 from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
 from edgedistill.export.passes.float_products import keep_products_in_float
@@ -41,10 +42,11 @@ def write_artifact(
     """Write every file of the artifact; the same program and package give the same bytes.
 
     Raises:
-        UnsupportedError: the samples are sounds, and the profile wants an app's module.
+        UnsupportedError: the profile wants an app's module, and the samples are sounds or the task is segmentation.
     """
     if profile.facts.get("android_module"):
         refuse_sound(package, target=f"{target}/{profile.name}")
+        _refuse_maps(package, target=f"{target}/{profile.name}")
     into.mkdir(parents=True)
     onnx_from_program(program, into / MODEL, passes=(keep_products_in_float,))
     preprocessing = package.preprocessing.model_dump(mode="json")
@@ -60,6 +62,12 @@ def write_artifact(
     if profile.facts.get("android_module"):
         AndroidModule(package.name, into, MODEL).write(manifest, package, inputs, outputs)
     return seal(into, manifest)
+
+
+def _refuse_maps(package: Package, *, target: str) -> None:
+    """Refuse a class for every pixel where the Kotlin sources have no form for it."""
+    if package.task == "segmentation":
+        raise UnsupportedError(f"target '{target}'", found="'task: segmentation'", wanted="a profile of a board")
 
 
 def _copy_runner(into: Path, *, preprocessing: str) -> None:

@@ -17,7 +17,7 @@ IMAGE = ImagePreprocessing(size=(28, 28), channels=1)
     ("source", "message"),
     [
         ("shape", "did you mean 'shapes'"),
-        ("", "it has: audio-folder, fashion-mnist, image-folder, keywords, npz, python, shapes"),
+        ("", "it has: audio-folder, fashion-mnist, garment-scenes, image-folder, keywords, npz, python, shapes"),
         ("npz", "wanted 'npz:PATH'"),
         ("image-folder:", "wanted 'image-folder:PATH'"),
         ("shapes:28", "wanted 'shapes'"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgedistill.evaluate.abstention import abstention_curve
 from edgedistill.evaluate.judges import UNKNOWN, ClassJudge, neighbours_kept, similarity_correlation
+from edgedistill.evaluate.segmentation import MaskJudge, pixel_accuracy
 from edgedistill.run.summary import AbstentionCurve, AbstentionPoint, AgreementRecord
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ def _measures(context: Context, outputs: NDArray[np.float32]) -> Iterator[tuple[
     teacher = context.teacher_outputs[: len(outputs)]
     if isinstance(context.judge, ClassJudge):
         yield "same class as the teacher", float((outputs.argmax(1) == teacher.argmax(1)).mean())
+        return
+    if isinstance(context.judge, MaskJudge):
+        yield "share of pixels at their class", pixel_accuracy(context.judge.counts(outputs))
+        yield "share of pixels at the teacher's class", float((outputs.argmax(1) == teacher.argmax(1)).mean())
         return
     yield "same nearest neighbour as by the teacher", neighbours_kept(outputs, teacher)
     if len(outputs) >= SMALLEST_COMPARED:

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save
 
 from edgedistill.distill.durable import write_durably
 from edgedistill.distill.objective import EmbeddingObjective, SoftTargetObjective, StudentObjective
+from edgedistill.distill.pixels import PixelRows
 from edgedistill.evaluate.torch_executors import ProgramExecutor
 from edgedistill.quantize.program import DESCRIPTION_FILE, PROGRAM_FILE
 from edgedistill.quantize.student import Wanted
@@ -107,7 +108,8 @@ def _objective(context: Context, student: nn.Module) -> Objective:
     if context.recipe.task is Task.EMBEDDING:
         return EmbeddingObjective(context.soft_targets())
     if context.recipe.quantize.finetune.guide is Guide.STUDENT:
-        return StudentObjective(student, temperature=temperature)
+        guide = PixelRows(student) if context.recipe.task is Task.SEGMENTATION else student
+        return StudentObjective(guide, temperature=temperature)
     return SoftTargetObjective(context.soft_targets(), temperature=temperature)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgedistill.evaluate.executor import Execution
 from edgedistill.evaluate.judges import UNKNOWN, ClassJudge
 from edgedistill.evaluate.metrics import confusion_matrix
+from edgedistill.evaluate.segmentation import MaskJudge
 from edgedistill.run.summary import Confusion, Curve, CurvePoint, Rung
 
 if TYPE_CHECKING:
@@ -50,13 +51,18 @@ def rung_not_run(stage: str, *, target: str, executor: str, note: str) -> Rung:
 
 
 def confusions(stage: str, outputs: NDArray[np.float32], judge: Judge) -> list[Confusion]:
-    """Return the confusion matrix of outputs (n, classes); none of a task without classes."""
+    """Return the confusion matrix of outputs (n, classes), of maps that of their pixels; none without classes."""
+    if isinstance(judge, MaskJudge):
+        return [_confusion(stage, judge.counts(outputs))]
     if not isinstance(judge, ClassJudge):
         return []
     labels = judge.labels[: len(outputs)]
     known = labels != UNKNOWN
-    counts = confusion_matrix(outputs[known], labels[known])
-    return [Confusion(stage=stage, counts=tuple(tuple(row) for row in counts.tolist()))]
+    return [_confusion(stage, confusion_matrix(outputs[known], labels[known]))]
+
+
+def _confusion(stage: str, counts: NDArray[np.int64]) -> Confusion:
+    return Confusion(stage=stage, counts=tuple(tuple(row) for row in counts.tolist()))
 
 
 def curve(name: str, history: History) -> Curve:

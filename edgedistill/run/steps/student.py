@@ -11,6 +11,7 @@ from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.recipe import Task
 from edgedistill.run.context import STUDENT
 from edgedistill.run.steps.answers import Subject, abstention_records, agreement_records
+from edgedistill.run.steps.mask_picture import mask_pictures
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.rungs import confusions, curve, rung
 
@@ -72,6 +73,7 @@ def _outcome(context: Context, student: nn.Module, history: History, *, stage: s
         "rungs": [reached.model_dump(mode="json")],
         "curves": [curve(stage, history).model_dump(mode="json")],
         "agreement": agreement_records(context, subject, outputs) if stage == "student" else [],
+        "mask_pictures": mask_pictures(context, subject, outputs) if stage == "student" else [],
         "abstention": abstention_records(context, subject, outputs) if stage == "student" else [],
         "confusion": [item.model_dump(mode="json") for item in confusions(stage, outputs, judge)],
     }

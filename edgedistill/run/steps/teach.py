@@ -20,6 +20,8 @@ from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.rungs import rung
 from edgedistill.run.summary import TeacherOutputsRecord
 from edgedistill.run.synthesising import picture_path
+from edgedistill.targets.base import require_task
+from edgedistill.targets.registry import target_named
 
 if TYPE_CHECKING:
     from edgedistill.distill.cache_files import Storage
@@ -34,6 +36,8 @@ RECORDED_NOTE = "answers recorded with the samples; no model was run"
 def teach(context: Context) -> Outcome:
     """Fill the cache of teacher outputs, and write its outputs on the evaluation set into the run directory."""
     refuse_unlabelled_baseline(context.recipe)
+    for choice in context.recipe.targets:
+        require_task(target_named(choice.target), str(context.recipe.task))
     captured_texts = captured(context.recipe, context.recipe_folder)
     _ = context.calibration_set  # samples made from the teacher are judged before anything is learned
     soft_targets = context.soft_targets()

@@ -18,6 +18,7 @@ from edgedistill.quantize.program import load_program
 from edgedistill.recipe import Emulate
 from edgedistill.run.steps.answers import Subject, abstention_records, agreement_records
 from edgedistill.run.steps.build import artifact_folder
+from edgedistill.run.steps.mask_picture import mask_pictures
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.quantize import program_folder
 from edgedistill.run.steps.rungs import confusions, rung, rung_not_run
@@ -50,6 +51,7 @@ def verify(context: Context, choice: TargetChoice) -> Outcome:
             "integer_share": [item.model_dump(mode="json") for item in proof.shares],
             "inspections": [item.model_dump(mode="json") for item in proof.inspections],
             "agreement": proof.agreement,
+            "mask_pictures": proof.pictures,
             "abstention": proof.abstention,
         }
     )
@@ -67,6 +69,7 @@ class _Proof:
         self.shares: list[IntegerShareRecord] = []
         self.inspections: list[InspectionRecord] = []
         self.agreement: list[dict[str, object]] = []
+        self.pictures: list[dict[str, object]] = []
         self.abstention: list[dict[str, object]] = []
 
     def run(self) -> None:
@@ -93,6 +96,7 @@ class _Proof:
             self.confusion.extend(confusions(f"artifact {executor.name}", outputs, judge))
             subject = Subject("artifact", executor.execution, self.title)
             self.agreement += agreement_records(self.context, subject, outputs)
+            self.pictures += mask_pictures(self.context, subject, outputs)
             self.abstention += abstention_records(self.context, subject, outputs)
             self._compare(before, reference, executor, outputs)
             if isinstance(executor, OnnxRuntimeExecutor):

@@ -2,6 +2,7 @@
 
     python3 runner.py verify                                  files and golden samples are what was built
     python3 runner.py predict --raw SAMPLES.npy               classes of raw samples
+    python3 runner.py predict --raw SAMPLES.npy --masks M.npy classes of their pixels, of a model of segmentation
     python3 runner.py predict --text "some text"              class of a raw text; may be given several times
     python3 runner.py predict --wav YES.wav                   class of a recorded sound; as above
     python3 runner.py run --inputs X.npy --outputs Y.npy      outputs of preprocessed inputs
@@ -211,33 +212,50 @@ def run(manifest: Manifest, options: argparse.Namespace) -> Document:
     manifest.check_files()
     inputs = _array(options.inputs)[options.start : options.stop]
     outputs = Model(manifest, threads=options.threads).outputs(inputs, batch=options.batch)
-    into = Path(options.outputs)
+    _write_array(Path(options.outputs), outputs)
+    return {"n": len(outputs), "outputs": options.outputs, "shape": list(outputs.shape)}
+
+
+def _write_array(into: Path, values: NDArray[Any]) -> None:
     beside = into.with_name("." + into.name + ".partial")
     with beside.open("wb") as file:
-        np.save(file, outputs)
+        np.save(file, values)
     beside.replace(into)
-    return {"n": len(outputs), "outputs": str(into), "shape": list(outputs.shape)}
 
 
 def predict(manifest: Manifest, options: argparse.Namespace) -> Document:
-    """Return the class of each raw sample, or its embedding where the model has no classes.
+    """Return the class of each raw sample, its embedding where the model has no classes, or how many pixels have which.
 
     Raises:
-        InputError: the samples cannot be read, or have another dtype or shape.
+        InputError: the samples cannot be read, have another dtype or shape, or masks are asked for of a classifier.
     """
     manifest.check_files()
     if options.wav and manifest.preprocessing_files[0] != "sound.py":
         raise InputError("--wav: this model does not hear")
+    maps = manifest.document.get("task") == "segmentation"
+    if options.masks and not maps:
+        raise InputError("--masks: this model gives no class for each pixel")
     named = options.wav or options.text
     inputs = _preprocessed(manifest, np.array(named) if named else _array(options.raw))
     outputs = Model(manifest, threads=options.threads).outputs(inputs, batch=options.batch)
     names = manifest.document["classes"]
+    if maps:
+        return _segmented(outputs.argmax(1), names, into=options.masks)
     if not names:
         return {"n": len(outputs), "embeddings": [[float(value) for value in row] for row in outputs]}
     predictions = [
         {"class": names[int(row.argmax())], "index": int(row.argmax()), "output": float(row.max())} for row in outputs
     ]
     return {"n": len(predictions), "predictions": predictions}
+
+
+def _segmented(masks: NDArray[np.int64], names: Sequence[str], *, into: str | None) -> Document:
+    """Return how many pixels of each sample (n, height, width) have which class; write the masks where asked to."""
+    if into:
+        _write_array(Path(into), masks.astype(np.uint16))
+    counts = [np.bincount(mask.reshape(-1), minlength=len(names)).tolist() for mask in masks]
+    found = [{name: count for name, count in zip(names, row) if count} for row in counts]  # noqa: B905 - Python 3.8 has no strict
+    return {"n": len(masks), "pixels": found, **({"masks": into} if into else {})}
 
 
 def bench(manifest: Manifest, options: argparse.Namespace) -> Document:
@@ -336,7 +354,8 @@ def _compared(
         raise GateError(f"golden outputs differ by up to {largest:.2f} output steps; {allowed:g} are allowed")
     changed = int((outputs.argmax(1) != expected.argmax(1)).sum())
     if changed and document["classes"]:  # the largest number of an embedding means nothing
-        raise GateError(f"{changed} of {len(outputs)} golden samples are given another class")
+        what = "samples are" if expected.ndim == 2 else "samples' pixels are"  # noqa: PLR2004 - samples and classes
+        raise GateError(f"{changed} of {expected[:, 0].size} golden {what} given another class")
     identical = float((outputs == expected).mean())
     return {"n": len(outputs), "largest_steps": largest, "max_steps": allowed, "identical_outputs": identical}
 
@@ -415,6 +434,7 @@ def _parser() -> _Parser:
         listed[name].add_argument("--batch", type=_positive, default=100, help="samples of one call (100)")
     samples = listed["predict"].add_mutually_exclusive_group(required=True)
     samples.add_argument("--raw", help=".npy of raw samples")
+    listed["predict"].add_argument("--masks", help=".npy to write the class of each pixel to, uint16 (segmentation)")
     samples.add_argument("--text", action="append", help="a raw text; may be given several times")
     samples.add_argument("--wav", action="append", help="a recorded sound; may be given several times")
     listed["run"].add_argument("--inputs", required=True, help=".npy of preprocessed inputs, float32")
