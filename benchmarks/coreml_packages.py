@@ -36,6 +36,7 @@ from edgedistill.quantize.convert import convert
 from edgedistill.quantize.spec import BiasType, QuantSpec, ScaleFormat
 from edgedistill.targets.base import Package
 from edgedistill.targets.phone_coreml import convert as coreml
+from edgedistill.targets.phone_coreml import core_ai
 from edgedistill.targets.phone_coreml.deployment import Deployment
 from edgedistill.targets.phone_coreml.executors import InterpretedPackage
 from edgedistill.targets.phone_coreml.interpreter import Precision
@@ -140,7 +141,24 @@ def measured(case: Case) -> dict[str, object]:
         "program_against_fp32_model": against(floats, ours.run(case.values, batch=case.at_once), case),
         "ours": {str(item): built(case, floats, ours, item) for item in (Deployment.IOS17, Deployment.IOS18)},
         "defaults": defaults(case, floats, theirs),
+        "core_ai": second_witness(case, ours),
     }
+
+
+def second_witness(case: Case, program: QuantizedProgram) -> dict[str, object]:
+    """Return how far Apple's Core AI runtime, given the same program, agrees with it; or why it was not asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / core_ai.MODEL
+        reason = core_ai.emit(program, torch.from_numpy(case.values[:1]), path)
+        if reason is not None:
+            return {"not_run": reason}
+        asset = core_ai.CoreAiAsset(path)
+        reference = program.run(case.values, batch=case.at_once)
+        return {
+            "label": asset.label,
+            "bytes": sum(file.stat().st_size for file in path.iterdir()),
+            "against_program": against(reference, asset.run(case.values), case),
+        }
 
 
 def float_bytes(case: Case) -> dict[str, int]:
