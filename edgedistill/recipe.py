@@ -253,9 +253,9 @@ class Hint(Section):
     """The hint loss between one layer of the teacher and one of the student (arXiv:1412.6550)."""
 
     teacher: str
-    """Dotted path of the teacher's layer."""
+    """Dotted path of the teacher's layer, or a pattern of such, as `stages.*`."""
     student: str
-    """Dotted path of the student's layer; a 1x1 projector is added where the shapes differ."""
+    """The same of the student; a projector is added where the shapes differ."""
     weight: float = Field(default=1.0, gt=0, le=1e6)
     """Weight of the loss."""
 
@@ -272,9 +272,10 @@ class Loss(Section):
     warmup_epochs: float = Field(default=0.0, ge=0, le=100_000)
     """Epochs over which the weight rises: in epoch e, counted from 1, it is min(e / warmup_epochs, 1) of its height."""
     teacher: LayerPath | tuple[LayerPath, ...] = ()
-    """Dotted paths of the teacher's layers, of a method that learns from features."""
+    """Dotted paths of the teacher's layers, of a method that learns from features, or patterns of them: `stages.*`,
+    `layers.{0,5}`; `head@input` is what goes into a layer. Without any, layers are paired by themselves."""
     student: LayerPath | tuple[LayerPath, ...] = ()
-    """Dotted paths of the student's layers, as many, in the same order."""
+    """Paths or patterns of the student's layers, as many, in the same order."""
 
 
 class Optimizer(StrEnum):

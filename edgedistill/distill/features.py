@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from edgedistill.data.text_views import TokenizedTexts
 from edgedistill.distill.cache_files import OutputShapes
 from edgedistill.distill.layer_paths import INPUT
 from edgedistill.distill.modes import evaluating
@@ -113,9 +115,32 @@ def _recorder(taps: Taps, path: str) -> Callable[[nn.Module, tuple[object, ...],
     return record
 
 
+def whole_tokens(features: Tensor, inputs: Tensor, *, padding: int | None) -> Tensor:
+    """Return features of texts with as many tokens as the inputs have, 0 at padding; others as they are.
+
+    Models may leave out what is padding in every text of a batch; a cache wants one shape, in which zeros say where
+    there is no token.
+
+    Args:
+        features: of one layer; (batch, tokens, width) are a text's.
+        inputs: what the model was given; token numbers (batch, length), of texts.
+        padding: number of the padding token; None of anything but texts.
+    """
+    if padding is None or features.ndim != inputs.ndim + 1 or features.shape[1] > inputs.shape[1]:
+        return features
+    known = inputs[:, : features.shape[1], None] != padding
+    return functional.pad(features * known, (0, 0, 0, inputs.shape[1] - features.shape[1]))
+
+
 @torch.no_grad()
 def probe_shapes(
-    model: nn.Module, inputs: Tensor, paths: Sequence[str], *, role: str, pixels: tuple[int, ...] = ()
+    model: nn.Module,
+    inputs: Tensor,
+    paths: Sequence[str],
+    *,
+    role: str,
+    pixels: tuple[int, ...] = (),
+    padding: int | None = None,
 ) -> OutputShapes:
     """Return the shapes that a model gives, from one forward pass in evaluation mode.
 
@@ -125,6 +150,7 @@ def probe_shapes(
         paths: layers whose features to look at.
         role: "teacher" or "student", for messages.
         pixels: (height, width) where every pixel has a class.
+        padding: as in `whole_tokens`.
 
     Raises:
         ModelError: a layer is not there or does not run, the model does not take such inputs, or its output
@@ -136,9 +162,9 @@ def probe_shapes(
         except (RuntimeError, TypeError, ValueError) as error:
             raise ModelError(role, found=f"it fails on inputs of shape {tuple(inputs.shape)}: {error}") from error
         classes = checked_logits(outputs, batch=len(inputs), role=role, pixels=pixels).shape[1]
-        return OutputShapes(
-            classes=classes, pixels=pixels, features={path: tuple(taps[path].shape[1:]) for path in paths}
-        )
+        whole = {path: whole_tokens(taps[path], inputs, padding=padding) for path in paths}
+        features = {path: tuple(seen.shape[1:]) for path, seen in whole.items()}
+        return OutputShapes(classes=classes, pixels=pixels, features=features)
 
 
 def probe_on_data(model: nn.Module, transfer_set: TransferSet, paths: Sequence[str], *, role: str) -> OutputShapes:
@@ -148,11 +174,17 @@ def probe_on_data(model: nn.Module, transfer_set: TransferSet, paths: Sequence[s
         ModelError: as `probe_shapes`, or the model has other classes than the data.
     """
     inputs = torch.from_numpy(transfer_set.plain(range(min(2, len(transfer_set)))).inputs)
-    shapes = probe_shapes(model, inputs, paths, role=role, pixels=transfer_set.samples.labels.shape[1:])
+    pixels, padding = transfer_set.samples.labels.shape[1:], padding_of(transfer_set)
+    shapes = probe_shapes(model, inputs, paths, role=role, pixels=pixels, padding=padding)
     classes = len(transfer_set.samples.classes)
     if classes and shapes.classes != classes:
         raise ModelError(role, found=f"{shapes.classes} classes", wanted=f"{classes}, as the data has")
     return shapes
+
+
+def padding_of(transfer_set: TransferSet) -> int | None:
+    """Return the number of the padding token of texts; None of anything else."""
+    return transfer_set.tokenizer.padding if isinstance(transfer_set, TokenizedTexts) else None
 
 
 def checked_logits(outputs: object, *, batch: int, role: str, pixels: tuple[int, ...] = ()) -> Tensor:

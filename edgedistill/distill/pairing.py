@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from edgedistill.distill.layer_paths import INPUT, layers_matching
+from edgedistill.distill.methods.base import LayerPair, Pairing
 from edgedistill.distill.modes import evaluating
 from edgedistill.errors import ModelError
 
@@ -21,34 +21,6 @@ TOKENS, MAP = 2, 3
 QUERIES = ("query", "q", "q_proj", "q_lin", "query_proj")
 KEYS = ("key", "k", "k_proj", "k_lin", "key_proj")
 VALUES = ("value", "v", "v_proj", "v_lin", "value_proj")
-
-
-class Pairing(StrEnum):
-    """Which layers a method wants where the recipe names none."""
-
-    STAGES = "stages"
-    """The last layer of each resolution that both have; of Transformers, evenly spaced layers."""
-    LAST_STAGE = "last stage"
-    """The last of those."""
-    PENULTIMATE = "penultimate"
-    """What goes into the last linear layer."""
-    LAST_ATTENTION = "last attention"
-    """Queries, keys and values of the last attention, in this order."""
-    ATTENTIONS = "attentions"
-    """Queries and keys of evenly spaced attentions: queries of the first, keys of the first, queries of the second."""
-
-
-@dataclass(frozen=True)
-class LayerPair:
-    """A layer of the student that learns from a layer of the teacher.
-
-    Args:
-        student: its path, perhaps with `@input`.
-        teacher: the same of the teacher.
-    """
-
-    student: str
-    teacher: str
 
 
 @dataclass(frozen=True)
@@ -134,10 +106,10 @@ def automatic_pairs(student: Layout, teacher: Layout, pairing: Pairing) -> list[
         ModelError: there are none; says what each model has.
     """
     if pairing is Pairing.PENULTIMATE:
-        return [LayerPair(_penultimate(student), _penultimate(teacher))]
+        return [LayerPair(_penultimate(teacher), _penultimate(student))]
     if pairing is Pairing.LAST_ATTENTION:
         parts = (QUERIES, KEYS, VALUES)
-        return [LayerPair(_parts(student, names)[-1], _parts(teacher, names)[-1]) for names in parts]
+        return [LayerPair(_parts(teacher, names)[-1], _parts(student, names)[-1]) for names in parts]
     if pairing is Pairing.ATTENTIONS:
         return _attention_pairs(student, teacher)
     pairs = _stage_pairs(student, teacher)
@@ -155,7 +127,7 @@ def _stage_pairs(student: Layout, teacher: Layout) -> list[LayerPair]:
         shared = [size for size in maps[0] if size in maps[1]]
         if not shared:
             raise _no_pairs(student, teacher, *("resolutions " + _sizes(found) for found in maps))
-        return [LayerPair(maps[0][size], maps[1][size]) for size in shared]
+        return [LayerPair(maps[1][size], maps[0][size]) for size in shared]
     students, teachers = (
         list(found.values()) or _blocks(layout) for found, layout in zip(maps, (student, teacher), strict=True)
     )
@@ -239,7 +211,7 @@ def _spaced_or_refused(student: Layout, teacher: Layout, names: Sequence[str]) -
 def _spaced(students: Sequence[str], teachers: Sequence[str]) -> list[LayerPair]:
     """Pair each layer of the student with the teacher's at the same depth."""
     places = _places(len(students), len(teachers))
-    return [LayerPair(path, teachers[place]) for path, place in zip(students, places, strict=True)]
+    return [LayerPair(teachers[place], path) for path, place in zip(students, places, strict=True)]
 
 
 def _places(count: int, total: int) -> list[int]:

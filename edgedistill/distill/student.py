@@ -10,13 +10,13 @@ from safetensors.torch import load, save
 
 from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import probe_on_data
-from edgedistill.distill.methods.chosen import student_layers
+from edgedistill.distill.methods.chosen import leaves_layers_open, student_layers
 from edgedistill.distill.objective import DistillObjective, EmbeddingObjective, LabelObjective
 from edgedistill.distill.read_ahead import ReadAhead
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.taught import Taught
 from edgedistill.distill.training import fit
-from edgedistill.errors import DataError, ModelError, nearest
+from edgedistill.errors import DataError, ModelError, RecipeError, nearest
 from edgedistill.progress import SILENT
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def distill(
         ResourceError: the disk is full.
     """
     _require_labelled(soft_targets, transfer_set, epochs=settings.epochs)
+    _require_named_layers(settings)
     shapes = probe_on_data(student, transfer_set, student_layers(settings), role="student")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "projectors"))
@@ -116,6 +117,18 @@ def distill_embeddings(
         title="distill",
         progress=progress,
     )
+
+
+def _require_named_layers(settings: Distill) -> None:
+    """Check that every layer is named by its path: the teacher's features are in the cache by then."""
+    if leaves_layers_open(settings):
+        names = ", ".join(f"'{loss.method}'" for loss in settings.losses) or "hints"
+        raise RecipeError(
+            f"layers of {names}",
+            found="left open, or named by a pattern",
+            wanted="a path each",
+            fix="fill them in by `edgedistill.distill.layer_choice.with_layers` before teaching",
+        )
 
 
 def _require_labelled(soft_targets: SoftTargets, transfer_set: TransferSet, *, epochs: float) -> None:

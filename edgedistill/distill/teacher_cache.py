@@ -28,7 +28,7 @@ from edgedistill.distill.cache_files import (
     bytes_text,
 )
 from edgedistill.distill.durable import write_durably
-from edgedistill.distill.features import checked_logits, probe_on_data, tapped
+from edgedistill.distill.features import checked_logits, padding_of, probe_on_data, tapped, whole_tokens
 from edgedistill.distill.modes import evaluating
 from edgedistill.distill.prefetch import prefetched, workers_of
 from edgedistill.distill.stored_rows import TeacherOutputs, errors_of, read_back, stored
@@ -229,7 +229,7 @@ def teach(
         for shard in missing:
             parts = []
             for rows in _row_batches(shard):
-                parts.append(_outputs(teacher, next(batches), shapes, storage))
+                parts.append(_outputs(teacher, next(batches), shapes, storage, padding=padding_of(transfer_set)))
                 tracker.advance(len(rows), note=f"view {shard.view + 1}/{views_needed} · {told}")
             _store(home, shard, parts, classes=shapes.classes if storage.top_k else None)
     return SoftTargets(home, samples=len(transfer_set), views=views_needed, computed_rows=all_rows - found_rows)
@@ -260,11 +260,14 @@ def _row_batches(shard: Shard) -> list[range]:
 
 
 @torch.inference_mode()
-def _outputs(teacher: nn.Module, inputs: Tensor, shapes: OutputShapes, storage: Storage) -> StoredRows:
+def _outputs(
+    teacher: nn.Module, inputs: Tensor, shapes: OutputShapes, storage: Storage, *, padding: int | None
+) -> StoredRows:
     """Return what a shard holds of one batch."""
     with tapped(teacher, shapes.features, role="teacher") as taps:
         logits = checked_logits(teacher(inputs), batch=len(inputs), role="teacher", pixels=shapes.pixels)
-        return stored(logits.float(), {layer: taps[layer] for layer in shapes.features}, storage)
+        features = {layer: whole_tokens(taps[layer], inputs, padding=padding) for layer in shapes.features}
+        return stored(logits.float(), features, storage)
 
 
 def _percent(share: float) -> str:

@@ -16,7 +16,9 @@ from edgedistill.data.few_labels import labelled_alone, with_few_labels
 from edgedistill.data.tokenizers import tokenizer_of
 from edgedistill.data.transfer_set import Origin
 from edgedistill.data.views import transfer_set
-from edgedistill.distill.methods.chosen import teacher_layers
+from edgedistill.distill.layer_choice import Both, with_layers
+from edgedistill.distill.methods.chosen import chosen_losses, leaves_layers_open, teacher_layers
+from edgedistill.distill.reused_head import with_teachers_head
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.teacher_cache import SoftTargets, teach
 from edgedistill.errors import ModelError
@@ -30,7 +32,7 @@ from edgedistill.recipe import Task
 from edgedistill.run import inversion
 from edgedistill.run.samples import load
 from edgedistill.run.synthesising import Synthesis
-from edgedistill.run.teacher_views import seen_by_teacher, text_inputs
+from edgedistill.run.teacher_views import require_same_tokens, seen_by_teacher, text_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from edgedistill.evaluate.executor import Executor
     from edgedistill.evaluate.judges import Judge
     from edgedistill.progress import Progress
-    from edgedistill.recipe import Network, Recipe
+    from edgedistill.recipe import Distill, Network, Recipe
     from edgedistill.run.directory import RunDirectory
     from edgedistill.run.keys import Keys
 
@@ -188,7 +190,17 @@ class Context:
         return self._seeded_model(chosen, self.teacher_train, count, role="teacher").eval()
 
     def new_student(self) -> nn.Module:
-        """Return the student as it is before training: the same at every call."""
+        """Return the student as it is before distillation, changed as its methods want it: the same at every call."""
+        student = self.bare_student()
+        for chosen in chosen_losses(self.distillation.losses):
+            if chosen.method.reuses_head:
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(seed_of(self.recipe.seed, "reused head"))
+                    student = with_teachers_head(self._both(student), chosen.pairs[0])
+        return student
+
+    def bare_student(self) -> nn.Module:
+        """Return the student as the recipe names it, before training: the same at every call."""
         student = self._seeded_model(self.recipe.student, self.transfer_set, self.output_count, role="student")
         if isinstance(student, AnswersOnly):
             raise ModelError(
@@ -234,7 +246,32 @@ class Context:
     @property
     def teacher_layers(self) -> list[str]:
         """Layers of the teacher that hints and losses learn from."""
-        return teacher_layers(self.recipe.distill)
+        return teacher_layers(self.distillation)
+
+    @cached_property
+    def distillation(self) -> Distill:
+        """How the student learns, with every layer named: the models are looked at where the recipe leaves that open.
+
+        Raises:
+            ModelError: a pattern matches nothing, or no layers go together.
+            DataError: tokens are to be compared that teacher and student do not share.
+        """
+        settings = self.recipe.distill
+        for chosen in chosen_losses(settings.losses):
+            if chosen.method.same_tokens:
+                require_same_tokens(self.transfer_set, self.teacher_train, method=chosen.method.name)
+        if not leaves_layers_open(settings):
+            return settings
+        return with_layers(settings, self._both(self.bare_student()))
+
+    def _both(self, student: nn.Module) -> Both:
+        two = range(min(2, len(self.train)))
+        return Both(
+            student=student,
+            teacher=self.teacher,
+            student_inputs=torch.from_numpy(self.transfer_set.plain(two).inputs),
+            teacher_inputs=torch.from_numpy(self.teacher_train.plain(two).inputs),
+        )
 
     def soft_targets(self) -> SoftTargets:
         """Return the teacher's outputs for every view this run uses; what is missing is computed."""
@@ -242,7 +279,7 @@ class Context:
         return teach(
             self.teacher,
             self.teacher_train,
-            key=self.keys.soft_targets(self.teacher_train.fingerprint, self.storage),
+            key=self.keys.soft_targets(self.teacher_train.fingerprint, self.storage, layers=self.teacher_layers),
             folder=self.soft_targets_folder,
             views_needed=self.views_needed,
             layers=self.teacher_layers,

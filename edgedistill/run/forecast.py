@@ -61,7 +61,9 @@ def forecast(plan: Plan) -> Forecast | None:
     context = context_of(plan, RunDirectory(plan.folder), SILENT)
     storage = context.storage
     samples, views = len(context.train), context.views_needed
-    home = context.soft_targets_folder / plan.keys.soft_targets(context.teacher_train.fingerprint, storage)
+    home = context.soft_targets_folder / plan.keys.soft_targets(
+        context.teacher_train.fingerprint, storage, layers=context.teacher_layers
+    )
     wanted = set(cache_files.shards_of(samples=samples, views=views))
     return Forecast(
         samples=samples,

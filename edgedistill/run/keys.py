@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgedistill.data import tokenizers
 from edgedistill.devices.inventory import listed
 from edgedistill.distill.cache_files import Storage, kept_logits, soft_targets_key
-from edgedistill.distill.methods.chosen import chosen_losses, teacher_layers
+from edgedistill.distill.methods.chosen import chosen_losses, leaves_layers_open, teacher_layers
 from edgedistill.models import fingerprints
 from edgedistill.quantize.spec import BiasType
 from edgedistill.recipe import Balance, Task
@@ -21,13 +21,17 @@ from edgedistill.targets.base import profile_named
 from edgedistill.targets.registry import target_named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from edgedistill.distill.methods.chosen import ChosenLoss
     from edgedistill.quantize.spec import QuantSpec
     from edgedistill.recipe import Data, Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
 VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 3, "bench": 2, "devices": 1}
+ZEROS_AT_PADDING = "@padding: 0"
+"""Stands in a key for what features of texts have had at padding since they are kept whole."""
 TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "losses", "balance", "baseline", "dot_delta"}
 
 
@@ -60,12 +64,19 @@ class Keys:
         top_k = kept_logits(wanted, classes=classes)
         return Storage(top_k, self.recipe.distill.soft_targets.temperature, cache.features)
 
-    def soft_targets(self, transfer_fingerprint: str, storage: Storage) -> str:
-        """Return the name of the teacher's outputs in the cache; shared by every run with this teacher and data."""
+    def soft_targets(self, transfer_fingerprint: str, storage: Storage, *, layers: Sequence[str]) -> str:
+        """Return the name of the teacher's outputs in the cache; shared by every run with this teacher and data.
+
+        Args:
+            transfer_fingerprint: of the transfer set as the teacher sees it.
+            storage: how the outputs are kept.
+            layers: of the teacher whose features are kept; each by its path.
+        """
+        is_text = self.recipe.data.preprocessing.kind == "text"
         return soft_targets_key(
             teacher_fingerprint=self._teacher,
             transfer_fingerprint=transfer_fingerprint,
-            layers=teacher_layers(self.recipe.distill),
+            layers=[*layers, ZEROS_AT_PADDING] if layers and is_text else layers,
             storage=storage,
         )
 
@@ -78,6 +89,7 @@ class Keys:
             data=self._data,
             teacher=self._teacher,
             layers=self._layers,
+            **self._open_layers,
             epochs=max(recipe.distill.epochs, recipe.quantize.finetune.epochs),
             **self._kept,
             **synthesis,
@@ -197,6 +209,19 @@ class Keys:
         return hints + [layer for layer in teacher_layers(self.recipe.distill) if layer not in hints]
 
     @property
+    def _open_layers(self) -> dict[str, object]:
+        """What the layers depend on that the recipe leaves open; nothing where it names all."""
+        distill = self.recipe.distill
+        if not leaves_layers_open(distill):
+            return {}
+        losses = [(loss.method.name, [[pair.teacher, pair.student] for pair in loss.pairs]) for loss in self._chosen]
+        return {"paired": losses, "student": self._student}
+
+    @property
+    def _chosen(self) -> tuple[ChosenLoss, ...]:
+        return chosen_losses(self.recipe.distill.losses)
+
+    @property
     def _methods(self) -> dict[str, object]:
         """What the recipe chooses of the newer settings; nothing where it chooses none, so that earlier keys stay.
 
@@ -206,7 +231,7 @@ class Keys:
         distill = self.recipe.distill
         found: dict[str, object] = {}
         if distill.losses:
-            found["losses"] = [loss.document() for loss in chosen_losses(distill.losses)]
+            found["losses"] = [loss.document() for loss in self._chosen]
         if distill.soft_targets.standardize:
             found["standardize"] = True
         if distill.balance is not Balance.NONE:

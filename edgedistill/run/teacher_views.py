@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgedistill.data.preprocessing import TextPreprocessing
 from edgedistill.data.text_views import RecordedAnswers, TokenizedTexts
 from edgedistill.data.tokenizers import tokenizer_of
@@ -15,6 +17,8 @@ from edgedistill.models.loading import TextInputs
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from edgedistill.data.transfer_set import Samples, TransferSet
     from edgedistill.recipe import Recipe
@@ -52,6 +56,38 @@ def seen_by_teacher(recipe: Recipe, recipe_folder: Path, samples: Samples, stude
     )
     tokenizer, workers = tokenizer_of(own, recipe_folder, texts=()), student_set.workers
     return TokenizedTexts(samples, tokenizer, student_set.views, recipe.seed, workers=workers)
+
+
+def require_same_tokens(student_set: TransferSet, teacher_set: TransferSet, *, method: str) -> None:
+    """Check that both models see as many tokens of each text, in as many places, so that tokens can be compared.
+
+    Raises:
+        DataError: the samples are texts, and they do not.
+    """
+    if teacher_set is student_set or not isinstance(student_set, TokenizedTexts):
+        return
+    counts = [_token_counts(seen) for seen in (student_set, teacher_set) if isinstance(seen, TokenizedTexts)]
+    if len(counts) == 2 and counts[0][0] == counts[1][0] and (counts[0][1] == counts[1][1]).all():  # noqa: PLR2004
+        return
+    first = "other limits" if len(counts) < 2 or counts[0][0] != counts[1][0] else _first_unlike(*counts)  # noqa: PLR2004
+    raise DataError(
+        f"loss '{method}'",
+        found=f"teacher and student cut texts into other tokens ({first}), which can't be compared one by one",
+        wanted="the same tokens",
+        fix="set `data.preprocessing.tokenizer` to the teacher's tokenizer.json and `max_length` to the teacher's, "
+        "or choose a method that compares whole texts",
+    )
+
+
+def _token_counts(seen: TokenizedTexts) -> tuple[int, NDArray[np.int64]]:
+    """Return the most tokens of a text, and how many each text has."""
+    inputs = seen.plain(np.arange(len(seen))).inputs
+    return inputs.shape[1], (inputs != seen.tokenizer.padding).sum(1)
+
+
+def _first_unlike(student: tuple[int, NDArray[np.int64]], teacher: tuple[int, NDArray[np.int64]]) -> str:
+    place = int((student[1] != teacher[1]).argmax())
+    return f"text {place}: {student[1][place]} of the student, {teacher[1][place]} of the teacher"
 
 
 def text_inputs(seen: TransferSet) -> TextInputs | None:

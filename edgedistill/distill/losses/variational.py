@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SMALLEST_VARIANCE = 1e-5
 FIRST_VARIANCE = 5.0
+MAP = 4
 
 
 def variational_loss(predicted: Tensor, teacher_features: Tensor, variance: Tensor) -> Tensor:
@@ -72,8 +73,8 @@ class GaussianPrediction(nn.Module):
         """Variances (channels,), above 0."""
         return functional.softplus(self.spread) + SMALLEST_VARIANCE
 
-    def forward(self, student_features: Tensor) -> Tensor:
-        """Map (batch, channels, ...) of the student to the teacher's channels; vectors are maps of one position."""
-        maps = student_features if student_features.ndim == 4 else student_features[:, :, None, None]  # noqa: PLR2004
-        predicted: Tensor = self.regressor(maps)
-        return predicted if student_features.ndim == 4 else predicted.flatten(1)  # noqa: PLR2004 - as above
+    def forward(self, student_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (batch, channels, ...) in its channels, and the variances; a vector is one position."""
+        is_map = student_features.ndim == MAP
+        predicted: Tensor = self.regressor(student_features if is_map else student_features[:, :, None, None])
+        return predicted if is_map else predicted.flatten(1), self.variance

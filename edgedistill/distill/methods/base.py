@@ -27,6 +27,21 @@ class Kind(StrEnum):
     """Outputs of layers: a recipe may name them, as `teacher` and `student`."""
 
 
+class Pairing(StrEnum):
+    """Which layers a method of features learns from where a recipe names none."""
+
+    STAGES = "stages"
+    """The last layer of each resolution that both have; of Transformers, evenly spaced layers."""
+    LAST_STAGE = "last stage"
+    """The last of those."""
+    PENULTIMATE = "penultimate"
+    """What goes into the last linear layer."""
+    LAST_ATTENTION = "last attention"
+    """Queries, keys and values of the last attention, in this order."""
+    ATTENTIONS = "attentions"
+    """Queries and keys of evenly spaced attentions: queries of the first, keys of the first, queries of the second."""
+
+
 class Options(Section):
     """What a method can be told: a field each, with a default, a range and a docstring."""
 
@@ -53,6 +68,12 @@ class TeacherAccess(Protocol):
 
         Args:
             layer: dotted path of one of the teacher's layers that this method learns from.
+        """
+
+    def classes_of_samples(self) -> Tensor:
+        """Return the class of every sample of the transfer set, (samples,), int64.
+
+        A sample whose class is not known counts for the class that the teacher finds most likely.
         """
 
     def module(self) -> nn.Module:
@@ -142,6 +163,9 @@ class Method(Generic[OptionsT]):
         options: class of its options.
         build: returns the term, from what is known before training and the options. What is random in it comes
             from torch's global generator, which is seeded by then.
+        pairing: the layers that it learns from where a recipe names none; of a method of features.
+        reuses_head: whether the student is given the teacher's last layer, before training and for good.
+        same_tokens: whether it compares tokens one by one, so that teacher and student must see as many of each text.
     """
 
     name: str
@@ -152,6 +176,9 @@ class Method(Generic[OptionsT]):
     beside: str
     options: type[OptionsT]
     build: Callable[[Probed, OptionsT], Term]
+    pairing: Pairing = Pairing.STAGES
+    reuses_head: bool = False
+    same_tokens: bool = False
 
     def checked(self, options: Mapping[str, object]) -> OptionsT:
         """Return the options of a recipe, with defaults for those it leaves out.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgedistill.distill.layer_paths import is_pattern
 from edgedistill.distill.methods.base import Kind, LayerPair
 from edgedistill.distill.methods.registry import method_named
 from edgedistill.errors import RecipeError
@@ -25,7 +26,7 @@ class ChosenLoss:
         options: checked, defaults filled in.
         weight: the recipe's, or the method's own.
         warmup_epochs: epochs over which the weight rises.
-        pairs: the layers that it learns from; none for a method of logits.
+        pairs: the layers that it learns from, as the recipe has them; none for a method of logits.
     """
 
     method: Method[Options]
@@ -73,9 +74,9 @@ def _chosen(loss: Loss) -> ChosenLoss:
 
 def _pairs(loss: Loss, kind: Kind) -> tuple[LayerPair, ...]:
     teacher, student = _paths(loss.teacher), _paths(loss.student)
-    if len(teacher) == len(student) and bool(teacher) == (kind is Kind.FEATURES):
+    if len(teacher) == len(student) and (kind is Kind.FEATURES or not teacher):
         return tuple(LayerPair(*pair) for pair in zip(teacher, student, strict=True))
-    wanted = "as many `teacher` layers as `student` layers, at least one"
+    wanted = "as many `teacher` layers as `student` layers, or none, which pairs them by themselves"
     raise RecipeError(
         f"loss '{loss.method}'",
         found=f"{len(teacher)} layers of the teacher and {len(student)} of the student",
@@ -85,6 +86,15 @@ def _pairs(loss: Loss, kind: Kind) -> tuple[LayerPair, ...]:
 
 def _paths(written: str | tuple[str, ...]) -> tuple[str, ...]:
     return (written,) if isinstance(written, str) else written
+
+
+def leaves_layers_open(settings: Distill) -> bool:
+    """Return whether layers depend on the models: a pattern of layers, or a method of features without any."""
+    losses = chosen_losses(settings.losses)
+    named = [(pair.teacher, pair.student) for loss in losses for pair in loss.pairs]
+    named += [(hint.teacher, hint.student) for hint in settings.hints]
+    automatic = any(loss.method.kind is Kind.FEATURES and not loss.pairs for loss in losses)
+    return automatic or any(is_pattern(path) for pair in named for path in pair)
 
 
 def student_layers(settings: Distill) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgedistill.distill.methods.base import Kind, Method, Options
+from edgedistill.distill.methods.base import Kind, Method, Options, Pairing
 
 if TYPE_CHECKING:
     from edgedistill.distill.methods.base import Probed, Term
@@ -29,4 +29,5 @@ NORM_DIRECTION = Method(
     beside="labels 1, soft targets 1",
     options=NormDirectionOptions,
     build=_norm_direction,
+    pairing=Pairing.PENULTIMATE,
 )

@@ -13,11 +13,26 @@ if TYPE_CHECKING:
 
 GROUP = "edgedistill.losses"
 BUILT_IN = {
+    "attention": "edgedistill.distill.methods.encoders:ATTENTION",
+    "attention-transfer": "edgedistill.distill.methods.features:ATTENTION_TRANSFER",
+    "crd": "edgedistill.distill.methods.features:CRD",
+    "cwd": "edgedistill.distill.methods.features:CWD",
     "dist": "edgedistill.distill.methods.logits:DIST",
     "dkd": "edgedistill.distill.methods.logits:DKD",
+    "embedding": "edgedistill.distill.methods.features:EMBEDDING",
+    "fitnets": "edgedistill.distill.methods.features:FITNETS",
+    "hidden-states": "edgedistill.distill.methods.encoders:HIDDEN_STATES",
     "kd++": "edgedistill.distill.methods.embeddings:NORM_DIRECTION",
+    "mgd": "edgedistill.distill.methods.features:MGD",
+    "minilm": "edgedistill.distill.methods.encoders:MINILM",
     "multi-temperature": "edgedistill.distill.methods.logits:MULTI_TEMPERATURE",
     "nkd": "edgedistill.distill.methods.logits:NKD",
+    "ofa": "edgedistill.distill.methods.features:OFA",
+    "review": "edgedistill.distill.methods.features:REVIEW",
+    "rkd": "edgedistill.distill.methods.features:RKD",
+    "similarity-preserving": "edgedistill.distill.methods.features:SIMILARITY",
+    "simkd": "edgedistill.distill.methods.features:SIMKD",
+    "vid": "edgedistill.distill.methods.features:VID",
     "wttm": "edgedistill.distill.methods.logits:WTTM",
 }
 """The project's own methods, written as an entry point is: module and object."""

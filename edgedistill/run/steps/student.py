@@ -34,7 +34,7 @@ def distill(context: Context) -> Outcome:
         student,
         context.transfer_set,
         context.soft_targets(),
-        settings=context.recipe.distill,
+        settings=context.distillation,
         seed=context.recipe.seed,
         key=key,
         checkpoint=context.directory.work_folder("distill") / "checkpoint",
@@ -47,7 +47,7 @@ def distill(context: Context) -> Outcome:
 
 def baseline(context: Context) -> Outcome:
     """Train the same student alone, on the labels that there are, for as many steps."""
-    student = context.new_student()
+    student = context.bare_student()
     history = train_alone(
         student,
         context.labelled_set,

@@ -48,5 +48,6 @@ def test_prediction_has_the_teachers_shape_and_starts_at_variance_five(
     student: tuple[int, ...], teacher: tuple[int, ...]
 ) -> None:
     prediction = GaussianPrediction(student, teacher)
-    assert prediction(torch.zeros(2, *student)).shape == (2, *teacher)
-    torch.testing.assert_close(prediction.variance, torch.full((6,), 5.0))
+    predicted, variance = prediction(torch.zeros(2, *student))
+    assert predicted.shape == (2, *teacher)
+    torch.testing.assert_close(variance, torch.full((6,), 5.0))

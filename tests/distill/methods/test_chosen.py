@@ -4,7 +4,7 @@ import pytest
 
 from edgedistill.distill.methods import chosen
 from edgedistill.distill.methods.base import Kind, LayerPair, Method, Options
-from edgedistill.distill.methods.chosen import chosen_losses, student_layers, teacher_layers
+from edgedistill.distill.methods.chosen import chosen_losses, leaves_layers_open, student_layers, teacher_layers
 from edgedistill.errors import RecipeError
 from edgedistill.recipe import Distill, Hint, Loss
 
@@ -59,9 +59,19 @@ def test_methods_of_features_have_as_many_layers_of_both() -> None:
     )
     assert one.pairs == (LayerPair(teacher="a", student="b"),)
     assert two.pairs == (LayerPair(teacher="a", student="b"), LayerPair(teacher="c", student="d"))
-    for wrong in ({}, {"teacher": "a"}, {"teacher": ("a", "c"), "student": ("b",)}):
-        with pytest.raises(RecipeError, match="wanted as many `teacher` layers as `student` layers, at least one"):
+    for wrong in ({"teacher": "a"}, {"teacher": ("a", "c"), "student": ("b",)}):
+        with pytest.raises(RecipeError, match="wanted as many `teacher` layers as `student` layers, or none"):
             chosen_losses((Loss.model_validate({"method": "features", **wrong}),))
+
+
+@pytest.mark.usefixtures("_features")
+def test_layers_are_left_open_by_patterns_and_by_methods_of_features_without_any() -> None:
+    named = Loss(method="features", teacher="a.0", student="b@input")
+    hint = Hint(teacher="a", student="b")
+    assert not leaves_layers_open(Distill(losses=(named, Loss(method="dkd")), hints=(hint,)))
+    assert leaves_layers_open(Distill(losses=(Loss(method="features"),)))
+    assert leaves_layers_open(Distill(losses=(Loss(method="features", teacher="a.*", student="b.*"),)))
+    assert leaves_layers_open(Distill(hints=(Hint(teacher="a", student="b.{0,1}"),)))
 
 
 @pytest.mark.usefixtures("_features")
