@@ -48,7 +48,7 @@ def nkd(student: Array, teacher: Array, labels: Labels, *, gamma: float, tempera
 
 
 def wttm(student: Array, teacher: Array, *, power: float) -> float:
-    """Return arXiv:2402.11148, section 4.2: the powered teacher's divergence, weighted by its power sum."""
+    """Return arXiv:2402.11148, section 4: the powered teacher's divergence, weighted by its power sum."""
     losses = []
     for s, t in zip(student, teacher, strict=True):
         raised = softmax(t) ** power

@@ -85,7 +85,7 @@ def transformed_teacher_loss(student_logits: Tensor, teacher_logits: Tensor, *, 
     """Return the mean of (sum of q) · KL(q / sum ‖ student), q the teacher's probabilities to a power.
 
     No temperature on the student; samples on which the teacher is unsure weigh more (WTTM).
-    Source: Zheng and Yang 2024, arXiv:2402.11148, equation 17.
+    Source: Zheng and Yang 2024, arXiv:2402.11148, section 4.
 
     Args:
         student_logits: (batch, classes), floating point, not normalised.

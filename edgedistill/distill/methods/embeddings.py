@@ -23,7 +23,7 @@ def _norm_direction(probed: Probed, _options: NormDirectionOptions) -> Term:
 NORM_DIRECTION = Method(
     name="kd++",
     title="norm and direction of the embedding, towards the teacher's mean of each class",
-    source="Wang et al. 2023, arXiv:2305.17007, section 3.3; its weights are 1 to 4",
+    source="Wang et al. 2023, arXiv:2305.17007, section 3.3; its weights are 2 to 4",
     kind=Kind.FEATURES,
     weight=2.0,
     beside="labels 1, soft targets 1",

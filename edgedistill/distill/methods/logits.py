@@ -149,7 +149,7 @@ def _wttm(_probed: Probed, options: WttmOptions) -> Term:
 WTTM = Method(
     name="wttm",
     title="the teacher's probabilities to a power, each sample weighted by how unsure it is",
-    source="Zheng and Yang 2024, arXiv:2402.11148, section 4.2; it tunes the weight for each pair",
+    source="Zheng and Yang 2024, arXiv:2402.11148, section 4; it tunes the weight for each pair",
     kind=Kind.LOGITS,
     weight=1.0,
     beside="labels 1, soft targets 0",
