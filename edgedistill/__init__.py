@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedistill.api import benchmark, build, distill, execute, plan, quantize, run, verify
+    from edgedistill.distill.history import Callback
     from edgedistill.progress import Progress
     from edgedistill.run.summary import Summary
 
@@ -55,10 +56,11 @@ class _CallablePackage(ModuleType):
         *,
         folder: Path | str | None = None,
         overrides: Sequence[str] = (),
+        callbacks: Sequence[Callback] = (),
         progress: Progress = SILENT,
     ) -> Summary:
         verb = getattr(import_module("edgedistill.api"), self.__name__.rpartition(".")[2])
-        return verb(recipe, folder=folder, overrides=overrides, progress=progress)  # type: ignore[no-any-return]
+        return verb(recipe, folder=folder, overrides=overrides, callbacks=callbacks, progress=progress)  # type: ignore[no-any-return]
 
 
 for _name in ("distill", "quantize", "run"):

@@ -11,6 +11,7 @@ from edgedistill.run.pipeline import Stage, execute, plan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgedistill.distill.history import Callback
     from edgedistill.progress import Progress
     from edgedistill.run.summary import Summary
 
@@ -22,6 +23,7 @@ def run(
     *,
     folder: Path | str | None = None,
     overrides: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
 ) -> Summary:
     """Do every stage of a recipe that is not up to date.
@@ -30,6 +32,8 @@ def run(
         recipe: path of the YAML file.
         folder: the run directory; none means `runs/NAME`, NAME being the recipe's name.
         overrides: `dotted.key=value`, as on the command line.
+        callbacks: functions that are called with a `StepInfo` before each step of a training, and with an `EpochInfo`
+            after each epoch (`edgedistill.distill.history`).
         progress: where long jobs report to.
 
     Raises:
@@ -37,7 +41,7 @@ def run(
         GateError: the artifact is not what was trained, or not good enough; summary and report are written.
         EdgeDistillError: any other of its subclasses, see `edgedistill.errors`.
     """
-    return _until(Stage.REPORT, recipe, folder=folder, overrides=overrides, progress=progress)
+    return _until(Stage.REPORT, recipe, folder=folder, overrides=overrides, callbacks=callbacks, progress=progress)
 
 
 def distill(
@@ -45,10 +49,11 @@ def distill(
     *,
     folder: Path | str | None = None,
     overrides: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
 ) -> Summary:
     """Do the stages that end with the trained fp32 student; arguments and errors are those of `run`."""
-    return _until(Stage.DISTILL, recipe, folder=folder, overrides=overrides, progress=progress)
+    return _until(Stage.DISTILL, recipe, folder=folder, overrides=overrides, callbacks=callbacks, progress=progress)
 
 
 def quantize(
@@ -56,10 +61,11 @@ def quantize(
     *,
     folder: Path | str | None = None,
     overrides: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
 ) -> Summary:
     """Do the stages that end with the quantized program; arguments and errors are those of `run`."""
-    return _until(Stage.QUANTIZE, recipe, folder=folder, overrides=overrides, progress=progress)
+    return _until(Stage.QUANTIZE, recipe, folder=folder, overrides=overrides, callbacks=callbacks, progress=progress)
 
 
 def build(
@@ -67,10 +73,11 @@ def build(
     *,
     folder: Path | str | None = None,
     overrides: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
 ) -> Summary:
     """Do the stages that end with the artifacts; arguments and errors are those of `run`."""
-    return _until(Stage.BUILD, recipe, folder=folder, overrides=overrides, progress=progress)
+    return _until(Stage.BUILD, recipe, folder=folder, overrides=overrides, callbacks=callbacks, progress=progress)
 
 
 def verify(
@@ -78,10 +85,11 @@ def verify(
     *,
     folder: Path | str | None = None,
     overrides: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
 ) -> Summary:
     """Do the stages that end with the three gates; arguments and errors are those of `run`."""
-    return _until(Stage.VERIFY, recipe, folder=folder, overrides=overrides, progress=progress)
+    return _until(Stage.VERIFY, recipe, folder=folder, overrides=overrides, callbacks=callbacks, progress=progress)
 
 
 def benchmark(
@@ -89,10 +97,11 @@ def benchmark(
     *,
     folder: Path | str | None = None,
     overrides: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
 ) -> Summary:
     """Do the stages that end with the latencies; arguments and errors are those of `run`."""
-    return _until(Stage.BENCH, recipe, folder=folder, overrides=overrides, progress=progress)
+    return _until(Stage.BENCH, recipe, folder=folder, overrides=overrides, callbacks=callbacks, progress=progress)
 
 
 def _until(
@@ -101,7 +110,8 @@ def _until(
     *,
     folder: Path | str | None,
     overrides: Sequence[str],
+    callbacks: Sequence[Callback],
     progress: Progress,
 ) -> Summary:
     planned = plan(Path(recipe), overrides=overrides, folder=None if folder is None else Path(folder), until=stage)
-    return execute(planned, progress=progress)
+    return execute(planned, callbacks=callbacks, progress=progress)

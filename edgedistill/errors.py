@@ -11,6 +11,8 @@ EdgeDistillError                 1   our own bug, unless a subclass says otherwi
 │   ├── DependencyError          2   an optional package or a tool of the system is missing
 │   └── ResourceError            2   no disk space, no memory
 ├── GateError                    3   the artifact is not what was trained, or not good enough
+├── LostProcessError             4   another process of a run on several is gone
+├── FailedProcessError           its another process of a run on several ended with an error: its exit code
 └── DeviceError                  4   a device could not be reached or does not answer
     ├── UnreachableError         4   there is no connection to it now; a later attempt may have one
     └── UnfinishedError          4   some devices gave nothing; what the others gave is kept
@@ -90,6 +92,27 @@ class GateError(EdgeDistillError):
     """A check of the result failed: the artifact is not what was trained, or is not good enough."""
 
     exit_code = 3
+
+
+class LostProcessError(EdgeDistillError):
+    """Another process of a run on several is gone, or does not answer."""
+
+    exit_code = 4
+
+
+class FailedProcessError(EdgeDistillError):
+    """Another process of a run on several ended with an error of its own, which it has said itself.
+
+    Args:
+        rank: of that process.
+        message: its error.
+        exit_code: its exit code.
+    """
+
+    def __init__(self, rank: int, message: str, *, exit_code: int) -> None:
+        self.rank = rank
+        super().__init__(f"process {rank} of the run", found=f"it ended with: {message.rstrip('.')}")
+        self.exit_code = exit_code  # type: ignore[misc] # that of the class is the others'
 
 
 class DeviceError(EdgeDistillError):

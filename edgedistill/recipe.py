@@ -293,6 +293,9 @@ class Training(Section):
     """Passes over the transfer set; each pass uses the next view."""
     batch_size: int = Field(default=128, ge=1, le=65_536)
     """Samples of one step."""
+    accumulate: int = Field(default=1, ge=1, le=65_536)
+    """Parts in which a batch is computed, one after the other, to save memory. The sum of their gradients is the
+    batch's, but for batch normalisation and losses that compare samples, which see one part at a time."""
     optimizer: Optimizer = Optimizer.SGD
     """`sgd` (Nesterov momentum 0.9), `adamw`, or `dot`: distillation learns with a larger momentum than the labels
     (arXiv:2307.08436), for a second backward pass in each step; without a teacher it is plain momentum."""

@@ -17,13 +17,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE_FOLDERS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-dir"]
 
 # What everything may import: it imports nothing of ours itself (the recipe: only the three above it).
-BOTTOM = ("errors", "progress", "cache", "recipe")
+BOTTOM = ("errors", "progress", "cache", "launcher", "recipe")
 
 # What each room may import besides itself and the bottom. A longer name stands for a part of a room and wins over it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "progress": (),
     "cache": (),
+    "launcher": ("errors",),
     "recipe_file": ("errors",),
     "recipe_problems": ("errors", "recipe_file"),
     "recipe": ("errors", "recipe_file", "recipe_problems", "data.preprocessing"),
@@ -59,8 +60,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "doctor": ("devices",),
     "starter": ("models.origins", "targets"),
-    "api": ("run",),
-    "": ("api", "run.summary"),
+    "api": ("run", "distill.history"),
+    "": ("api", "distill.history", "run.summary"),
     "cli": (
         "",
         "bench",
@@ -79,7 +80,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 
 # Closed against everything, the bottom too: what lies under all else, or runs without the rest of the package.
-CLOSED = ("errors", "progress", "cache", "recipe_file", "recipe_problems", "data.preprocessing", "quantize.spec")
+CLOSED = (
+    "errors",
+    "progress",
+    "cache",
+    "launcher",
+    "recipe_file",
+    "recipe_problems",
+    "data.preprocessing",
+    "quantize.spec",
+)
 
 # Packages of hardware vendors, and the only folder that may import each.
 VENDOR_PACKAGES = {

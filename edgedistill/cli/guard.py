@@ -13,6 +13,7 @@ from typing import ParamSpec
 import typer
 
 from edgedistill.errors import EdgeDistillError, GateError, ResourceError, UnfinishedError
+from edgedistill.launcher import other_than_first
 
 Parameters = ParamSpec("Parameters")
 INTERRUPTED = 130
@@ -46,7 +47,9 @@ def guarded(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 def _explain(error: EdgeDistillError, *, as_json: bool) -> None:
     _error(str(error))
-    if as_json and not isinstance(error, GateError | UnfinishedError):  # then the verb has printed its result
+    if (
+        as_json and not other_than_first() and not isinstance(error, GateError | UnfinishedError)
+    ):  # then the verb has printed its result
         typer.echo(json.dumps({"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}))
 
 
@@ -57,5 +60,6 @@ def report_bug() -> None:
 
 
 def _error(message: str) -> None:
-    typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+    rank = other_than_first()
+    typer.secho(f"process {rank}: error: " if rank else "error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
     typer.echo(message, err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edgedistill.cli.output import document, say, table
 from edgedistill.cli.stored import stored_summary
 from edgedistill.errors import GateError, InputError, UnfinishedError
+from edgedistill.launcher import other_than_first
 
 if TYPE_CHECKING:
     from edgedistill.run.pipeline import Plan
@@ -24,11 +25,14 @@ def run_until(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Do the stages of a recipe up to one of them, or say what would be done."""
-    from edgedistill.run.pipeline import Stage, plan, with_devices
+    """Do the stages of a recipe up to one of them, or say what would be done. The first process alone prints."""
+    from edgedistill.run.pipeline import Stage, execute, plan, with_devices
 
     planned = plan(recipe, overrides=with_devices(overrides or (), devices or ()), folder=folder, until=Stage(stage))
-    if dry_run:
+    if other_than_first():
+        if not dry_run and _up_to_date(planned) is None:
+            execute(planned)
+    elif dry_run:
         _show_plan(planned, as_json=as_json)
     elif (summary := _up_to_date(planned)) is not None:
         _show_again(summary, planned, as_json=as_json)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 TASK, DISTILLATION, ALL = "task", "distillation", "all"
 
@@ -56,6 +56,11 @@ class DistillationOriented(Optimizer):
                 known = self._task.get(parameter)
                 self._task[parameter] = gradient if known is None else known + gradient
 
+    @property
+    def noted(self) -> Mapping[Tensor, Tensor]:
+        """The task's part of the coming step's gradient, by parameter."""
+        return self._task
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override] # one form of two
         """Move every parameter that has a gradient."""
@@ -77,6 +82,11 @@ class DistillationOriented(Optimizer):
                 velocity = self.state[parameter][name] = torch.zeros_like(parameter)
             velocity.mul_(self._momentum[name]).add_(part)
             parameter.sub_(velocity, alpha=learning_rate)
+
+
+def task_gradients(optimizer: Optimizer) -> Mapping[Tensor, Tensor]:
+    """Return the task's part of the gradient of each parameter that it reaches, as noted for the coming step."""
+    return optimizer.noted if isinstance(optimizer, DistillationOriented) else {}
 
 
 def backpropagate(loss: Tensor, task: Tensor | None, optimizer: Optimizer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import threading
 from contextlib import suppress
@@ -42,9 +43,12 @@ def append_durably(path: Path, line: bytes) -> None:
         ResourceError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.exists() and not _ends_a_line(path)
     try:
         with path.open("ab") as file:
+            fcntl.flock(
+                file, fcntl.LOCK_EX
+            )  # other processes append too, and a network file system appends nowhere else
+            torn = not _ends_a_line(path)
             file.write((b"\n" if torn else b"") + line + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -10,6 +11,7 @@ class StepInfo:
     """A step that is about to be taken. It says nothing that a resumed run would not know.
 
     Args:
+        training: its title: "distill", "train alone", "fine-tune INT8".
         step: 0 to total_steps - 1.
         total_steps: steps of the training.
         epoch: 0, 1, ...
@@ -22,6 +24,7 @@ class StepInfo:
     epoch: int
     view: int
     learning_rate: float
+    training: str = ""
 
     @property
     def share(self) -> float:
@@ -44,6 +47,27 @@ class HistoryPoint:
     loss: float
     accuracy: float | None
     learning_rate: float
+
+
+@dataclass(frozen=True)
+class EpochInfo:
+    """An epoch that is done. One that was cut off by a killed process may be told again by the next.
+
+    Args:
+        training: its title, as in `StepInfo`.
+        step: steps so far.
+        total_steps: steps of the training.
+        point: the epoch.
+    """
+
+    training: str
+    step: int
+    total_steps: int
+    point: HistoryPoint
+
+
+Callback = Callable[[StepInfo | EpochInfo], None]
+"""What is called before each step and after each epoch of a training."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,11 @@ def learning_rate_at(step: int, *, total_steps: int, warmup: float, highest: flo
     return highest * (1 + math.cos(math.pi * (step - rising) / (total_steps - rising))) / 2
 
 
+def parts_of(indices: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
+    """Return a batch in `count` parts that differ by one sample at most; fewer, so that none is too small to train."""
+    return np.array_split(indices, max(1, min(count, len(indices) // SMALLEST_PARTIAL_BATCH)))
+
+
 @dataclass(frozen=True)
 class Step:
     """One training step, before it is taken.

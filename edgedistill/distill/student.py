@@ -12,6 +12,7 @@ from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import probe_on_data
 from edgedistill.distill.methods.chosen import leaves_layers_open, student_layers
 from edgedistill.distill.objective import DistillObjective, EmbeddingObjective, LabelObjective
+from edgedistill.distill.parallel.group import ALONE
 from edgedistill.distill.read_ahead import ReadAhead
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.taught import Taught
@@ -20,13 +21,14 @@ from edgedistill.errors import DataError, ModelError, RecipeError, nearest
 from edgedistill.progress import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
     from edgedistill.data.transfer_set import TransferSet
-    from edgedistill.distill.history import History
+    from edgedistill.distill.history import Callback, History
+    from edgedistill.distill.parallel.group import Group
     from edgedistill.distill.teacher_cache import SoftTargets
     from edgedistill.progress import Progress
     from edgedistill.recipe import Distill, Training
@@ -43,7 +45,9 @@ def distill(
     checkpoint: Path | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
     teacher: Callable[[], nn.Module] | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
+    group: Group = ALONE,
 ) -> History:
     """Train a student, in place, from a teacher's outputs, features and the labels; return its history.
 
@@ -57,7 +61,9 @@ def distill(
         checkpoint: as in `training.fit`.
         evaluate: as in `training.fit`.
         teacher: returns the teacher itself, for methods that use its weights; none: its outputs are all there is.
+        callbacks: as in `training.fit`.
         progress: as in `training.fit`.
+        group: as in `training.fit`.
 
     Raises:
         DataError: the teacher has labelled other samples, or too few views.
@@ -86,7 +92,9 @@ def distill(
         evaluate=evaluate,
         on_step=objective.start_step,
         title="distill",
+        callbacks=callbacks,
         progress=progress,
+        group=group,
     )
 
 
@@ -100,7 +108,9 @@ def distill_embeddings(
     key: str = "",
     checkpoint: Path | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
+    group: Group = ALONE,
 ) -> History:
     """Train a student, in place, from a teacher's embeddings alone; arguments, result and errors as in `distill`."""
     _require_labelled(soft_targets, transfer_set, epochs=settings.epochs)
@@ -115,7 +125,9 @@ def distill_embeddings(
         checkpoint=checkpoint,
         evaluate=evaluate,
         title="distill",
+        callbacks=callbacks,
         progress=progress,
+        group=group,
     )
 
 
@@ -152,7 +164,9 @@ def train_alone(
     key: str = "",
     checkpoint: Path | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
+    group: Group = ALONE,
 ) -> History:
     """Train a student, in place, on the labels only; arguments, result and errors as in `distill`."""
     probe_on_data(student, transfer_set, (), role="student")
@@ -166,7 +180,9 @@ def train_alone(
         checkpoint=checkpoint,
         evaluate=evaluate,
         title="train alone",
+        callbacks=callbacks,
         progress=progress,
+        group=group,
     )
 
 

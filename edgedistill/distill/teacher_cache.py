@@ -30,6 +30,8 @@ from edgedistill.distill.cache_files import (
 from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import checked_logits, padding_of, probe_on_data, tapped, whole_tokens
 from edgedistill.distill.modes import evaluating
+from edgedistill.distill.parallel.group import ALONE
+from edgedistill.distill.parallel.shared_files import wait_for_files
 from edgedistill.distill.prefetch import prefetched, workers_of
 from edgedistill.distill.stored_rows import TeacherOutputs, errors_of, read_back, stored
 from edgedistill.errors import EdgeDistillError, ResourceError
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from edgedistill.data.transfer_set import TransferSet
+    from edgedistill.distill.parallel.group import Group
     from edgedistill.distill.stored_rows import Array, StoredRows
     from edgedistill.progress import Progress
 
@@ -182,6 +185,7 @@ def teach(
     storage: Storage = ALL_HALF,
     max_gb: float = float("inf"),
     progress: Progress = SILENT,
+    group: Group = ALONE,
 ) -> SoftTargets:
     """Return the teacher's outputs for every sample in its first views; compute those that the cache has not.
 
@@ -198,7 +202,8 @@ def teach(
         layers: dotted paths of the layers whose features are kept.
         storage: how the outputs are kept; a part of the key.
         max_gb: largest size, in 10⁹ bytes.
-        progress: where the rows are counted.
+        progress: where the rows are counted: of several processes, those of this one's share.
+        group: the processes that label together, each every so many-th missing shard; they share the folder.
 
     Raises:
         ModelError: a layer is not there, the teacher has other classes than the data or fails on it, or its
@@ -209,8 +214,9 @@ def teach(
     shapes = probe_on_data(teacher, transfer_set, layers, role="teacher")
     wanted = cache_files.shards_of(samples=len(transfer_set), views=views_needed)
     _check_size(shapes, wanted, storage, max_gb=max_gb)
-    found = cache_files.valid_shards(home, wanted)
+    found = group.from_first(cache_files.valid_shards(home, wanted) if group.is_first else set())
     missing = [shard for shard in wanted if shard not in found]
+    own = missing[group.rank :: group.count]
     free = _check_room(shapes, missing, storage, folder=folder)
     _remove_stale(home)
     found_rows, all_rows = (sum(shard.rows for shard in shards) for shards in (found, wanted))
@@ -220,18 +226,19 @@ def teach(
         logger.info("teacher outputs: %s; to compute: %s; %s free", share, sizes.text, bytes_text(free))
     load = partial(_inputs, transfer_set)
     with (
-        progress.track("teach", total=all_rows) as tracker,
-        closing(prefetched(_jobs(missing), load, workers=workers_of(transfer_set))) as batches,
+        progress.track("teach", total=found_rows + sum(shard.rows for shard in own)) as tracker,
+        closing(prefetched(_jobs(own), load, workers=workers_of(transfer_set))) as batches,
         evaluating(teacher),
     ):
         told = f"{share} · {bytes_text(sizes.total)} to write" if missing else share
         tracker.advance(found_rows, note=told)
-        for shard in missing:
+        for shard in own:
             parts = []
             for rows in _row_batches(shard):
                 parts.append(_outputs(teacher, next(batches), shapes, storage, padding=padding_of(transfer_set)))
                 tracker.advance(len(rows), note=f"view {shard.view + 1}/{views_needed} · {told}")
             _store(home, shard, parts, classes=shapes.classes if storage.top_k else None)
+    wait_for_files([home / shard.name for shard in missing], group)
     return SoftTargets(home, samples=len(transfer_set), views=views_needed, computed_rows=all_rows - found_rows)
 
 
@@ -247,7 +254,8 @@ def _inputs(transfer_set: TransferSet, job: tuple[int, range]) -> Tensor:
 
 def _store(home: Path, shard: Shard, parts: Sequence[StoredRows], *, classes: int | None) -> None:
     """Write a shard and list it; killed between the two, it is made again."""
-    tensors = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
+    # contiguous: an operator may choose the layout of its outputs, and a concatenation keeps it
+    tensors = {name: torch.cat([part.tensors[name] for part in parts]).contiguous() for name in parts[0].tensors}
     # one entry at most: safetensors 0.8.0 writes the entries of its metadata in random order
     content = save(tensors, metadata=None if classes is None else {CLASSES: str(classes)})
     write_durably(home / shard.name, content)

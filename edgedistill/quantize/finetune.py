@@ -20,7 +20,7 @@ from edgedistill.quantize.twin.training import TwinForward
 from edgedistill.recipe import Scales
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import fx
 
     from edgedistill.data.transfer_set import Batch, TransferSet
-    from edgedistill.distill.history import History, StepInfo
+    from edgedistill.distill.history import Callback, History, StepInfo
     from edgedistill.distill.objective import Objective
     from edgedistill.progress import Progress
     from edgedistill.quantize.calibrate import CalibrationSet
@@ -49,6 +49,7 @@ def finetune(
     key: str = "",
     checkpoint: Path | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
 ) -> History:
     """Train an annotated, calibrated graph in place; afterwards its scales are numbers that the spec allows.
@@ -59,10 +60,11 @@ def finetune(
         objective: what is made small.
         samples: what ranges are taken from.
         settings: of the training and of the scales.
-        seed: as in `training.fit`, as are `key`, `checkpoint`, `evaluate` and `progress`.
+        seed: as in `training.fit`, as are `key`, `checkpoint`, `evaluate`, `callbacks` and `progress`.
         key: see there.
         checkpoint: see there.
         evaluate: see there.
+        callbacks: see there.
         progress: see there.
     """
     scales: _LearnedScales | _Recalibration
@@ -91,6 +93,7 @@ def finetune(
             checkpoint=checkpoint,
             evaluate=evaluate,
             on_step=before_step,
+            callbacks=callbacks,
             title="fine-tune INT8",
             progress=progress,
         )

@@ -17,12 +17,13 @@ from edgedistill.quantize.sensitivity import Sensitivity, sensitivities
 from edgedistill.recipe import FinetuneWhen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, fx, nn
 
     from edgedistill.data.transfer_set import TransferSet
+    from edgedistill.distill.history import Callback
     from edgedistill.distill.objective import Objective
     from edgedistill.progress import Progress
     from edgedistill.quantize.program import QuantizedProgram
@@ -97,6 +98,7 @@ def quantize(
     key: str = "",
     checkpoint: Path | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: Progress = SILENT,
 ) -> Quantized:
     """Return the student as a quantized program; the student itself is not changed.
@@ -115,6 +117,7 @@ def quantize(
         key: names the student and the objective, as in `training.fit`.
         checkpoint: as in `training.fit`.
         evaluate: as in `training.fit`; called with the fake-quantized model.
+        callbacks: as in `training.fit`; called of the fine-tuning.
         progress: as in `training.fit`.
 
     Raises:
@@ -145,6 +148,7 @@ def quantize(
             key=key,
             checkpoint=checkpoint,
             evaluate=evaluate,
+            callbacks=callbacks,
             progress=progress,
         )
         weights = _with_weights_of(captured, graph).state_dict()

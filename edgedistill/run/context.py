@@ -18,6 +18,7 @@ from edgedistill.data.transfer_set import Origin
 from edgedistill.data.views import transfer_set
 from edgedistill.distill.layer_choice import Both, with_layers
 from edgedistill.distill.methods.chosen import chosen_losses, leaves_layers_open, teacher_layers
+from edgedistill.distill.parallel.group import ALONE
 from edgedistill.distill.reused_head import with_teachers_head
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.teacher_cache import SoftTargets, teach
@@ -35,7 +36,7 @@ from edgedistill.run.synthesising import Synthesis
 from edgedistill.run.teacher_views import require_same_tokens, seen_by_teacher, text_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from edgedistill.data.tokenizers import Tokenizer
     from edgedistill.data.transfer_set import Inputs, Samples, TransferSet
     from edgedistill.distill.cache_files import Storage
+    from edgedistill.distill.history import Callback
+    from edgedistill.distill.parallel.group import Group
     from edgedistill.evaluate.executor import Executor
     from edgedistill.evaluate.judges import Judge
     from edgedistill.progress import Progress
@@ -64,6 +67,7 @@ class Context:
         directory: where to write.
         keys: of every step.
         progress: where to report.
+        callbacks: what is told of every training's steps and epochs.
     """
 
     recipe: Recipe
@@ -71,6 +75,7 @@ class Context:
     directory: RunDirectory
     keys: Keys
     progress: Progress
+    callbacks: Sequence[Callback] = ()
 
     @cached_property
     def train(self) -> Samples:
@@ -273,8 +278,8 @@ class Context:
             teacher_inputs=torch.from_numpy(self.teacher_train.plain(two).inputs),
         )
 
-    def soft_targets(self) -> SoftTargets:
-        """Return the teacher's outputs for every view this run uses; what is missing is computed."""
+    def soft_targets(self, group: Group = ALONE) -> SoftTargets:
+        """Return the teacher's outputs for every view this run uses; what is missing is computed, by the group."""
         recipe = self.recipe
         return teach(
             self.teacher,
@@ -286,6 +291,7 @@ class Context:
             storage=self.storage,
             max_gb=recipe.cache.max_gb,
             progress=self.progress,
+            group=group,
         )
 
     def outputs(

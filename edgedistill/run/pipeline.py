@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgedistill.errors import GateError, UnfinishedError
+from edgedistill.launcher import launch
 from edgedistill.progress import SILENT
 from edgedistill.recipe import recipe_from_yaml
 from edgedistill.run.directory import RunDirectory, StepRecord, key_of
@@ -18,8 +21,10 @@ from edgedistill.run.keys import Keys
 from edgedistill.run.summary import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from edgedistill.distill.history import Callback
+    from edgedistill.distill.parallel.group import Group
     from edgedistill.progress import Progress
     from edgedistill.quantize.spec import QuantSpec
     from edgedistill.recipe import Recipe, TargetChoice
@@ -45,6 +50,9 @@ class Stage(StrEnum):
 STAGES = tuple(Stage)
 ON_DEVICES = (Stage.VERIFY, Stage.BENCH)
 """Stages that are done on the recipe's devices too."""
+SHARED_STEPS = ("teach", "baseline", "distill")
+"""Steps that several processes share; the first does the others alone."""
+Others = Callable[["PlannedStage"], AbstractContextManager["Group"]]
 State = Literal["done", "cached", "failed"]
 
 
@@ -135,23 +143,54 @@ def with_devices(overrides: Sequence[str], devices: Sequence[str]) -> Sequence[s
     return [*overrides, f"bench.devices={json.dumps(list(devices))}"] if devices else overrides
 
 
-def execute(plan: Plan, *, progress: Progress = SILENT) -> Summary:
+def execute(plan: Plan, *, progress: Progress = SILENT, callbacks: Sequence[Callback] = ()) -> Summary:
     """Do every step that is not done, write summary.json (and the report), and return the summary.
+
+    Started by torchrun or the like, each process labels and trains its share; the first does the rest, and alone
+    writes, reports and calls back.
+
+    Args:
+        plan: what to do.
+        progress: where to report.
+        callbacks: what is told of every training's steps and epochs.
 
     Raises:
         GateError: at the end, when a gate failed; summary and report are written first.
         UnfinishedError: at the end, when a device gave nothing; so are they, and what other devices gave is kept.
         EdgeDistillError: a step cannot be done; what is done stays done.
     """
+    launched = launch()
+    if launched.count == 1:
+        return _judged(plan, *executed(plan, progress=progress, callbacks=callbacks))
+    from edgedistill.run.together import executed_together  # noqa: PLC0415 - loads torch
+
+    return _judged(plan, *executed_together(plan, launched, progress=progress, callbacks=callbacks))
+
+
+def executed(
+    plan: Plan, *, progress: Progress, callbacks: Sequence[Callback], others: Others | None = None
+) -> tuple[Summary, list[StepRecord]]:
+    """Do every step that is not done; return the summary, and the records of those that some devices left undone.
+
+    Args:
+        plan: what to do.
+        progress: where to report.
+        callbacks: what is told of every training's steps and epochs.
+        others: calls the other processes to a step that they share.
+    """
     directory = RunDirectory(plan.folder)
     with directory.locked():
-        records = dict(_done(plan, directory, progress))
+        records = dict(_done(plan, directory, progress, callbacks, others))
         summary = _summarised(plan, records, directory)
+    return summary, [record for record, state in records.values() if state == "failed"]
+
+
+def _judged(plan: Plan, summary: Summary, unfinished: Sequence[StepRecord]) -> Summary:
     failed = [gate for gate in summary.gates if gate.passed is False]
     if failed:
         found = "; ".join(f"{gate.name}: {gate.found}, wanted {gate.wanted}" for gate in failed)
         raise GateError(f"run '{plan.folder}'", found=found, fix=f"everything is left in {plan.folder} to look at")
-    _raise_unfinished(plan, [record for record, state in records.values() if state == "failed"])
+    _raise_unfinished(plan, unfinished)
     return summary
 
 
@@ -215,7 +254,13 @@ def _with_state(step: PlannedStage, directory: RunDirectory) -> PlannedStage:
     return replace(step, state=state, note=note)
 
 
-def _done(plan: Plan, directory: RunDirectory, progress: Progress) -> Iterator[tuple[str, tuple[StepRecord, State]]]:
+def _done(
+    plan: Plan,
+    directory: RunDirectory,
+    progress: Progress,
+    callbacks: Sequence[Callback],
+    others: Others | None,
+) -> Iterator[tuple[str, tuple[StepRecord, State]]]:
     """Yield the record of every step, doing those that have none."""
     context: Context | None = None
     for step in plan.stages:
@@ -225,30 +270,34 @@ def _done(plan: Plan, directory: RunDirectory, progress: Progress) -> Iterator[t
         if record is not None:
             yield step.name, (record, "cached")
             continue
-        context = context or context_of(plan, directory, progress)
-        yield step.name, _do(step, context, directory)
+        context = context or context_of(plan, directory, progress, callbacks)
+        yield step.name, _do(step, context, directory, others)
     for step in plan.later:
         record = directory.done(step.name, step.key)
         if record is not None and step.stage is not Stage.REPORT:
             yield step.name, (record, "cached")
 
 
-def context_of(plan: Plan, directory: RunDirectory, progress: Progress) -> Context:
+def context_of(plan: Plan, directory: RunDirectory, progress: Progress, callbacks: Sequence[Callback] = ()) -> Context:
     """Return what the steps of a run share; sets the number of threads that results depend on."""
     import torch  # noqa: PLC0415 - planning must not load it
 
     from edgedistill.run.context import Context  # noqa: PLC0415 - as above
 
     torch.set_num_threads(plan.keys.threads)
-    return Context(plan.recipe, plan.recipe_folder, directory, plan.keys, progress)
+    return Context(plan.recipe, plan.recipe_folder, directory, plan.keys, progress, callbacks)
 
 
-def _do(step: PlannedStage, context: Context, directory: RunDirectory) -> tuple[StepRecord, State]:
+def _do(
+    step: PlannedStage, context: Context, directory: RunDirectory, others: Others | None
+) -> tuple[StepRecord, State]:
     """Do a step; where some of its devices gave nothing, it stays begun, and goes on with them the next time."""
     resumed = directory.interrupted(step.name, step.key)
     directory.begin(step.name, step.key)
     wall, cpu = time.monotonic(), time.process_time()
-    outcome = _work(step)(context)
+    shared = others(step) if others and step.name in SHARED_STEPS else nullcontext(None)
+    with shared as group:
+        outcome = work_of(step, group)(context)
     record = StepRecord(
         name=step.name,
         key=step.key,
@@ -262,8 +311,14 @@ def _do(step: PlannedStage, context: Context, directory: RunDirectory) -> tuple[
     return directory.finish(record, list(outcome.written)), "done"
 
 
-def _work(step: PlannedStage) -> Callable[[Context], Outcome]:
-    """Return what does a step, loaded now."""
+def work_of(step: PlannedStage, group: Group | None) -> Callable[[Context], Outcome]:
+    """Return what does a step, loaded now.
+
+    Args:
+        step: one of the plan.
+        group: the processes that share it, which only some steps can; none: this one alone.
+    """
+    from edgedistill.distill.parallel.group import ALONE  # noqa: PLC0415 - loads torch
     from edgedistill.run.steps import bench, build, on_devices, quantize, student, teach, verify  # noqa: PLC0415 - they load torch
 
     spec, choice = step.spec, step.choice
@@ -275,7 +330,8 @@ def _work(step: PlannedStage) -> Callable[[Context], Outcome]:
     if choice is not None:
         work = {Stage.BUILD: build.build, Stage.VERIFY: verify.verify, Stage.BENCH: bench.bench}[step.stage]
         return lambda context: work(context, choice)
-    return {"teach": teach.teach, "baseline": student.baseline, "distill": student.distill}[step.name]
+    learn = {"teach": teach.teach, "baseline": student.baseline, "distill": student.distill}[step.name]
+    return lambda context: learn(context, group or ALONE)
 
 
 def _summarised(

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from edgedistill.distill.parallel.group import Group
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -21,3 +23,10 @@ class Outcome:
 
     result: Mapping[str, object]
     written: Sequence[Path] = field(default=())
+
+
+def notes_on(group: Group, *, did: str) -> list[str]:
+    """Return what to know of a step that several processes have done."""
+    if group.count == 1:
+        return []
+    return [f"{did} by {group.count} processes; another number of them may change the last bits"]

@@ -58,6 +58,7 @@ def quantize(context: Context, spec: QuantSpec, *, step: str) -> Outcome:
         key=context.keys.quantize(spec),
         checkpoint=context.directory.work_folder(step) / "checkpoint",
         evaluate=context.test_score,
+        callbacks=context.callbacks,
         progress=context.progress,
     )
     folder = program_folder(context, spec)

@@ -12,20 +12,21 @@ from edgedistill.recipe import Task
 from edgedistill.run.context import STUDENT
 from edgedistill.run.steps.answers import Subject, abstention_records, agreement_records
 from edgedistill.run.steps.mask_picture import mask_pictures
-from edgedistill.run.steps.outcome import Outcome
+from edgedistill.run.steps.outcome import Outcome, notes_on
 from edgedistill.run.steps.rungs import confusions, curve, rung
 
 if TYPE_CHECKING:
     from torch import nn
 
     from edgedistill.distill.history import History
+    from edgedistill.distill.parallel.group import Group
     from edgedistill.run.context import Context
 
 ALONE = "student/alone.safetensors"
 
 
-def distill(context: Context) -> Outcome:
-    """Train the student from the teacher's outputs."""
+def distill(context: Context, group: Group) -> Outcome:
+    """Train the student from the teacher's outputs; of several processes, the first says what came of it."""
     key = context.keys.distill
     student, started = context.started_student()
     by_outputs = partial(distill_student, teacher=lambda: context.teacher)
@@ -33,20 +34,25 @@ def distill(context: Context) -> Outcome:
     history = learn(
         student,
         context.transfer_set,
-        context.soft_targets(),
+        context.soft_targets(group),
         settings=context.distillation,
         seed=context.recipe.seed,
         key=key,
         checkpoint=context.directory.work_folder("distill") / "checkpoint",
         evaluate=context.test_score,
+        callbacks=context.callbacks,
         progress=context.progress,
+        group=group,
     )
-    outcome = _outcome(context, student, history, stage="student", path=STUDENT)
-    return Outcome({**outcome.result, "notes": [started] if started else []}, outcome.written)
+    if not group.is_first:
+        return Outcome({})
+    outcome = _outcome(context, group, student, history, stage="student", path=STUDENT)
+    notes = [*([started] if started else []), *notes_on(group, did="trained")]
+    return Outcome({**outcome.result, "notes": notes}, outcome.written)
 
 
-def baseline(context: Context) -> Outcome:
-    """Train the same student alone, on the labels that there are, for as many steps."""
+def baseline(context: Context, group: Group) -> Outcome:
+    """Train the same student alone, on the labels that there are, for as many steps; otherwise as `distill`."""
     student = context.bare_student()
     history = train_alone(
         student,
@@ -56,12 +62,16 @@ def baseline(context: Context) -> Outcome:
         key=context.keys.baseline,
         checkpoint=context.directory.work_folder("baseline") / "checkpoint",
         evaluate=context.test_score,
+        callbacks=context.callbacks,
         progress=context.progress,
+        group=group,
     )
-    return _outcome(context, student, history, stage="student-alone", path=ALONE)
+    if not group.is_first:
+        return Outcome({})
+    return _outcome(context, group, student, history, stage="student-alone", path=ALONE)
 
 
-def _outcome(context: Context, student: nn.Module, history: History, *, stage: str, path: str) -> Outcome:
+def _outcome(context: Context, group: Group, student: nn.Module, history: History, *, stage: str, path: str) -> Outcome:
     file = context.directory.folder / path
     save_student(student, file)
     executor = ModuleExecutor(student)
@@ -70,6 +80,7 @@ def _outcome(context: Context, student: nn.Module, history: History, *, stage: s
     parameters = sum(parameter.numel() for parameter in student.parameters())
     reached = rung(stage, executor, outputs, judge, parameters=parameters, size_bytes=file.stat().st_size)
     result = {
+        "notes": notes_on(group, did="trained"),
         "rungs": [reached.model_dump(mode="json")],
         "curves": [curve(stage, history).model_dump(mode="json")],
         "agreement": agreement_records(context, subject, outputs) if stage == "student" else [],

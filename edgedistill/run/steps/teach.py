@@ -25,6 +25,7 @@ from edgedistill.targets.registry import target_named
 
 if TYPE_CHECKING:
     from edgedistill.distill.cache_files import Storage
+    from edgedistill.distill.parallel.group import Group
     from edgedistill.distill.teacher_cache import SoftTargets
     from edgedistill.recipe import Recipe
     from edgedistill.run.context import Context
@@ -33,14 +34,19 @@ NOTES = {Task.EMBEDDING: "the measure itself: 1 by definition"}
 RECORDED_NOTE = "answers recorded with the samples; no model was run"
 
 
-def teach(context: Context) -> Outcome:
-    """Fill the cache of teacher outputs, and write its outputs on the evaluation set into the run directory."""
+def teach(context: Context, group: Group) -> Outcome:
+    """Fill the cache of teacher outputs, and write its outputs on the evaluation set into the run directory.
+
+    Of several processes each fills its share, and the first does the rest.
+    """
     refuse_unlabelled_baseline(context.recipe)
     for choice in context.recipe.targets:
         require_task(target_named(choice.target), str(context.recipe.task))
     captured_texts = captured(context.recipe, context.recipe_folder)
     _ = context.calibration_set  # samples made from the teacher are judged before anything is learned
-    soft_targets = context.soft_targets()
+    soft_targets = context.soft_targets(group)
+    if not group.is_first:
+        return Outcome({})
     executor = ModuleExecutor(context.teacher)
     outputs = context.teacher_outputs = context.outputs(executor, seen=context.teacher_test)
     file = context.directory.folder / TEACHER_OUTPUTS

@@ -1,0 +1,1 @@
+"""Training with several processes: the same student as with one. README.md says how and how exactly."""
