@@ -19,6 +19,7 @@ from edgedistill.distill.taught import Taught
 from edgedistill.distill.training import fit
 from edgedistill.errors import DataError, ModelError, RecipeError, nearest
 from edgedistill.progress import SILENT
+from edgedistill.recipe import Balance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,6 +75,7 @@ def distill(
         DependencyError: a package that brings a method fails.
         ResourceError: the disk is full.
     """
+    _refuse_unbalanced(settings, group)
     _require_labelled(soft_targets, transfer_set, epochs=settings.epochs)
     _require_named_layers(settings)
     shapes = probe_on_data(student, transfer_set, student_layers(settings), role="student")
@@ -140,6 +142,16 @@ def _require_named_layers(settings: Distill) -> None:
             found="left open, or named by a pattern",
             wanted="a path each",
             fix="fill them in by `edgedistill.distill.layer_choice.with_layers` before teaching",
+        )
+
+
+def _refuse_unbalanced(settings: Distill, group: Group) -> None:
+    """Refuse to balance losses by gradients of which every process knows only its share."""
+    if group.count > 1 and settings.balance is not Balance.NONE:
+        raise RecipeError(
+            "'distill.balance'",
+            found=f"'{settings.balance}' with {group.count} processes, each of which knows a part of the gradient",
+            wanted="'none', or one process",
         )
 
 

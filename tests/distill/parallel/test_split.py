@@ -46,7 +46,7 @@ def test_gradients_are_those_of_one_process(rows: int) -> None:
         with split(model, group, rows=rows, seed=group.rank):
             loss = loss_of(model, extra, inputs[group.share(rows)])
         loss.backward()
-        sum_gradients(model, extra, group)
+        sum_gradients(model, extra, group, task={})
         gradients = [parameter.grad for module in (model, extra) for parameter in module.parameters()]
         return loss.detach(), gradients, list(model.buffers())
 
