@@ -8,7 +8,7 @@ again and again, each time varied anew. A finished training is not repeated: kil
 Regimes:
   labels-1, labels-10, labels-100  the student sees 1 %, 10 %, all labels; the teacher answers for all samples
   mixup                            views mixed with another sample's (alpha 1); distilled without any label
-  samples                          there are few samples in all (`--samples`), with and without mixup
+  samples                          there are few samples in all (`--samples`), with and without mixup (not of texts)
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ def samples_for(count: int, length: int) -> Callable[[Pair, Trials, str, int], N
     """Return the comparison with so many samples in all."""
 
     def samples(pair: Pair, trials: Trials, regime: str, seed: int) -> None:
-        few, mixed = pair.few_samples(count, seed, length=length), with_mixup(pair)
-        settings = pure(pair.recipe.distill)
+        few = pair.few_samples(count, seed, length=length)
         trials.do(regime, "alone", seed, lambda: pair.alone(few, seed))
-        trials.do(regime, "alone, mixup", seed, lambda: mixed.alone(few, seed))
         trials.do(regime, "distilled", seed, lambda: pair.distilled(few, seed))
-        trials.do(regime, "distilled, mixup", seed, lambda: mixed.distilled(few, seed, settings))
+        if pair.recipe.data.preprocessing.kind != "text":
+            mixed, settings = with_mixup(pair), pure(pair.recipe.distill)
+            trials.do(regime, "alone, mixup", seed, lambda: mixed.alone(few, seed))
+            trials.do(regime, "distilled, mixup", seed, lambda: mixed.distilled(few, seed, settings))
 
     return samples
 
