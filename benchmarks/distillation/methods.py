@@ -35,7 +35,8 @@ LOGITS = {
         "label_weight": 0.1,
         "soft_targets": {"weight": 9.0, "temperature": 2.0, "standardize": True},
     },
-    **{name: with_loss(name) for name in ("dkd", "nkd", "dist", "wttm", "multi-temperature")},
+    **{name: with_loss(name) for name in ("dkd", "nkd", "dist", "wttm")},
+    "multi-temperature": with_loss("multi-temperature", label_weight=0.1),
 }
 """Methods that need the teacher's answers alone, as changes of `distill`."""
 
@@ -43,9 +44,9 @@ FEATURES = {
     **{
         name: with_loss(name, label_weight=0.1, soft=SOFT)
         for name in (
-            "hints",
+            "fitnets",
             "attention-transfer",
-            "similarity",
+            "similarity-preserving",
             "rkd",
             "vid",
             "crd",

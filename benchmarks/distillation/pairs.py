@@ -19,25 +19,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from edgedistill.cache import cache_folder
 from edgedistill.data.few_labels import labelled_alone, with_few_labels
 from edgedistill.data.views import transfer_set
-from edgedistill.distill.schedule import seed_of, views_used
+from edgedistill.distill.schedule import seed_of
 from edgedistill.distill.student import distill, train_alone
-from edgedistill.distill.teacher_cache import teach
 from edgedistill.run.context import Context
 from edgedistill.run.directory import RunDirectory
 from edgedistill.run.keys import Keys
-from edgedistill.run.teacher_views import seen_by_teacher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
     from torch import nn
 
     from edgedistill.data.transfer_set import Samples, TransferSet
-    from edgedistill.distill.teacher_cache import SoftTargets
     from edgedistill.progress import Progress
     from edgedistill.recipe import Distill, Recipe
 
@@ -67,7 +63,7 @@ class Pair:
         """Return a new student whose random weights are those of a seed."""
         seeded = self._context(self.recipe.model_copy(update={"seed": seed}))
         seeded.train, seeded.tokenizer = self.context.train, self.context.tokenizer  # as they are, not loaded again
-        return seeded.new_student()
+        return seeded.bare_student()
 
     def few_labels(self, share: float, seed: int) -> Samples:
         """Return the training samples with a share of their labels; which ones depends on the seed."""
@@ -92,24 +88,23 @@ class Pair:
         return self.context.test_score(student)
 
     def distilled(self, samples: Samples, seed: int, settings: Distill | None = None) -> float:
-        """Return the score of a student that learns from the teacher."""
-        student, settings = self.student(seed), settings or self.recipe.distill
-        shown = self.in_views(samples)
-        distill(student, shown, self.soft_targets(samples), settings=settings, seed=seed, progress=self.progress)
-        return self.context.test_score(student)
-
-    def soft_targets(self, samples: Samples, layers: Sequence[str] = ()) -> SoftTargets:
-        """Return the teacher's outputs on samples in all views that a training uses; cached between calls."""
-        seen = seen_by_teacher(self.recipe, self.home, samples, self.in_views(samples))
-        return teach(
-            self.context.teacher,
-            seen,
-            key=self.context.keys.soft_targets(seen.fingerprint),
-            folder=cache_folder(None) / "soft-targets",
-            views_needed=views_used(self.recipe.distill.epochs, seen.view_count),
-            layers=layers,
+        """Return the score of a student that learns from the teacher, on samples that it has answered for."""
+        recipe = self.recipe.model_copy(update={"distill": settings or self.recipe.distill})
+        context, seeded = self._context(recipe), self._context(recipe.model_copy(update={"seed": seed}))
+        for each in (context, seeded):
+            each.train, each.test, each.tokenizer = samples, self.context.test, self.context.tokenizer
+            each.teacher = self.context.teacher
+        student = seeded.new_student()
+        distill(
+            student,
+            context.transfer_set,
+            context.soft_targets(),
+            settings=context.distillation,
+            seed=seed,
+            teacher=lambda: self.context.teacher,
             progress=self.progress,
         )
+        return self.context.test_score(student)
 
     def teacher_score(self) -> float:
         """Return the teacher's own score on the evaluation set."""
