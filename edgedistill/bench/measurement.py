@@ -155,6 +155,15 @@ class Measurement(Part):
         artifact = self.recording.artifact
         return f"{artifact.target}/{artifact.profile}" if artifact.target else artifact.name
 
+    @property
+    def beside(self) -> str:
+        """What a Jetson measured beside the artifact's latency: `FP16`, `GPU time`; empty for that latency."""
+        recording = self.recording
+        if recording.runtime.name != "tensorrt":
+            return ""
+        kinds = {"FP16": recording.artifact.precision == "fp16", "GPU time": recording.protocol.clock == "cuda_event"}
+        return ", ".join(name for name, found in kinds.items() if found)
+
 
 class Rehearsal(Part):
     """The protocol carried out on an emulated device: it says that everything works, and nothing of time."""
@@ -165,8 +174,12 @@ class Rehearsal(Part):
 
 
 def id_of(recording: Part) -> str:
-    """Return the first 16 digits of the sha256 of a recording as it is written."""
-    return hashlib.sha256(recording.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
+    """Return the first 16 digits of the sha256 of a recording as it is written, without `precisions` if it has none.
+
+    Recordings from before there was such a part keep their names.
+    """
+    without = {"precisions"} if getattr(recording, "precisions", None) is None else set()
+    return hashlib.sha256(recording.model_dump_json(by_alias=True, exclude=without).encode()).hexdigest()[:16]
 
 
 def real_recording(recording: Recording) -> RealRecording:

@@ -101,10 +101,23 @@ def measure_on_device(artifact: Path, place: Place, settings: Settings) -> Recor
         DataError: what came back is no recording.
     """
     folder = place.device.push(artifact)
-    command = ("bench", *_options(settings, place), "--mode", settings.mode, "--min-samples", str(settings.samples))
+    command = bench_command(settings, name=place.device.name, emulated=_is_rehearsed(place))
     answer = _asked(place, folder, command, settings)
-    (recording,) = recordings_from_text(answer, thing=f"runner on {place.device.name}")
+    # a runner that measures more (FP16 beside INT8, GPU time beside latency) says the artifact's own latency first
+    recording = recordings_from_text(answer, thing=f"runner on {place.device.name}")[0]
     return _as_addressed(recording, place)
+
+
+def bench_command(settings: Settings, *, name: str, emulated: bool) -> tuple[str, ...]:
+    """Return what every target's runner is asked for.
+
+    Args:
+        settings: how to measure.
+        name: of the device.
+        emulated: whether the protocol is only rehearsed there.
+    """
+    options = _options(settings, name=name, emulated=emulated)
+    return ("bench", *options, "--mode", settings.mode, "--min-samples", str(settings.samples))
 
 
 def _as_addressed(recording: Recording, place: Place) -> Recording:
@@ -128,7 +141,8 @@ def measure_pair_on_device(first: Path, second: Path, place: Place, settings: Se
         GateError, DeviceError, DataError: as `measure_on_device`; DataError also on an emulated device.
     """
     one, other = place.device.push(first), place.device.push(second)
-    command = ("pair", "--against", str(other), *_options(settings, place))
+    options = _options(settings, name=place.device.name, emulated=_is_rehearsed(place))
+    command = ("pair", "--against", str(other), *options)
     answer = _asked(place, one, command, settings)
     thing = f"runner on {place.device.name}"
     try:
@@ -159,7 +173,7 @@ def outputs_on_device(artifact: Path, inputs: NDArray[np.generic], place: Place)
         return np.asarray(np.load(Path(local) / "outputs.npy", allow_pickle=False), np.float32)
 
 
-def _options(settings: Settings, place: Place) -> list[str]:
+def _is_rehearsed(place: Place) -> bool:
     emulated = place.device.describe().execution is Execution.EMULATED
     if emulated and not isinstance(place.device, RemoteDevice):
         raise UnsupportedError(
@@ -167,11 +181,15 @@ def _options(settings: Settings, place: Place) -> list[str]:
             found="a program of an emulated CPU cannot start the fresh processes that the protocol needs",
             fix="`edgedistill devices emulate start` boots a board that can rehearse it; time is latency on neither",
         )
+    return emulated
+
+
+def _options(settings: Settings, *, name: str, emulated: bool) -> list[str]:
     cpus = [] if settings.affinity is None else ["--affinity", ",".join(map(str, settings.affinity))]
     return [
         *("--processes", str(settings.processes), "--seconds", str(settings.seconds)),
         *("--max-seconds", str(settings.max_seconds), "--threads", str(settings.threads)),
-        *("--rest", str(settings.rest_seconds), "--name", place.device.name),
+        *("--rest", str(settings.rest_seconds), "--name", name),
         *cpus,
         *(["--rehearse"] if emulated else []),
     ]

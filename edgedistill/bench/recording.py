@@ -19,6 +19,7 @@ MOST_READINGS = 1_000_000
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Nanoseconds = Annotated[int, Field(gt=0, lt=2**62)]
+Milliseconds = Annotated[float, Field(gt=0)]
 Instant = Annotated[int, Field(ge=0, lt=2**62)]
 
 
@@ -212,6 +213,23 @@ class Accuracy(Part):
     measured_on: Literal["device", "host", "emulated"]
 
 
+class Precisions(Part):
+    """INT8 beside FP16: medians of processes that took turns in the same call, and which of the two to ship there."""
+
+    ship: Literal["int8", "fp16", "either"]
+    """The one that is faster in every process; `either` where the processes of the two overlap."""
+    int8_ms: tuple[Milliseconds, ...] = Field(min_length=1, max_length=1000)
+    """Median of each process."""
+    fp16_ms: tuple[Milliseconds, ...] = Field(min_length=1, max_length=1000)
+
+    @model_validator(mode="after")
+    def _as_measured(self) -> Precisions:
+        faster = (max(self.int8_ms) < min(self.fp16_ms), max(self.fp16_ms) < min(self.int8_ms))
+        if faster != (self.ship == "int8", self.ship == "fp16"):
+            raise ValueError(f"'{self.ship}' is not what the medians of the processes say")
+        return self
+
+
 class Recording(Part):
     """One measurement of one artifact on one device, raw."""
 
@@ -229,6 +247,8 @@ class Recording(Part):
     processes: tuple[Process, ...] = Field(min_length=1, max_length=1000)
     idle_power: tuple[IdlePower, ...] = ()
     accuracy: Accuracy | None = None
+    precisions: Precisions | None = None
+    """None where only one precision was measured."""
     notes: tuple[Text, ...] = Field(default=(), max_length=100)
     """What a reader should know."""
 

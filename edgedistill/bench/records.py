@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from edgedistill.evaluate.executor import Execution
-from edgedistill.run.summary import LatencyRecord, UnsteadyRecord
+from edgedistill.run.summary import LatencyRecord, PrecisionRecord, UnsteadyRecord
 
 if TYPE_CHECKING:
     from edgedistill.bench.measurement import Measurement
@@ -59,8 +60,37 @@ def record_of(measurement: Measurement, *, model: str, file: str) -> LatencyReco
         energy_mj=energy[1] if energy else None,
         energy_sensor=energy[0] if energy else None,
         doubts=analysis.failed_rules,
+        precisions=_precisions(measurement),
         measurement_file=file,
     )
+
+
+def _precisions(measurement: Measurement) -> PrecisionRecord | None:
+    found = measurement.recording.precisions
+    if found is None:
+        return None
+    return PrecisionRecord(
+        ship=found.ship,
+        int8_ms=median(found.int8_ms),
+        fp16_ms=median(found.fp16_ms),
+        processes=min(len(found.int8_ms), len(found.fp16_ms)),
+    )
+
+
+def ship_text(record: LatencyRecord) -> str:
+    """Return which precision to ship on that machine, and why; empty where only one was measured."""
+    found = record.precisions
+    if found is None:
+        return ""
+    names, medians = {"int8": "INT8", "fp16": "FP16"}, {"int8": found.int8_ms, "fp16": found.fp16_ms}
+    place, turns = f"On {record.device} ({record.execution})", f"{found.processes} processes each, in turns"
+    if found.ship == "either":
+        both = f"INT8 {found.int8_ms:.4g} ms, FP16 {found.fp16_ms:.4g} ms"
+        return f"{place}: ship INT8 or FP16: neither is faster in every process (medians {both}; {turns})"
+    other = "fp16" if found.ship == "int8" else "int8"
+    took, against = medians[other], medians[found.ship]
+    told = f"{names[other]} took {took / against:.3g} times as long (median {took:.4g} ms against {against:.4g} ms"
+    return f"{place}: ship {names[found.ship]}: {told}; {turns})"
 
 
 def label_of(measurement: Measurement) -> str:

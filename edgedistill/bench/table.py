@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgedistill.bench.records import label_of, main_energy
+from edgedistill.bench.records import label_of, main_energy, record_of, ship_text
 from edgedistill.bench.student import student_quantile
+from edgedistill.run.summary import UnsteadyRecord
 
 if TYPE_CHECKING:
     from edgedistill.bench.measurement import Measurement, Quantile
@@ -23,7 +24,7 @@ def row_of(measurement: Measurement) -> tuple[str, ...]:
     else:
         p50 = f"{analysis.p50_ms:.4g} ({analysis.p50_ci95_ms[0]:.4g}\N{EN DASH}{analysis.p50_ci95_ms[1]:.4g})"
     return (
-        measurement.title,
+        _named(measurement),
         f"{recording.device.name} ({recording.device.execution})",
         p50,
         *(
@@ -42,12 +43,19 @@ def remarks_on(measurement: Measurement) -> list[str]:
     """Return the lines below the table: where it ran, what it took, what to doubt."""
     energy = main_energy(measurement)
     own = measurement.recording.accuracy
+    record = record_of(measurement, model=measurement.title, file="")
+    shipped = "" if isinstance(record, UnsteadyRecord) else ship_text(record)
     return [
-        f"{measurement.title} on {measurement.recording.device.name}: {label_of(measurement)}",
+        f"{_named(measurement)} on {measurement.recording.device.name}: {label_of(measurement)}",
         *([f"  {own.metric} {own.value:.4f} of {own.n:,}, computed there"] if own else []),
         *([f"  {energy[1]:.3g} mJ an inference above idle, by {energy[0]}"] if energy else []),
+        *([f"  {shipped}"] if shipped else []),
         *(f"  doubt: {rule}" for rule in measurement.analysis.failed_rules),
     ]
+
+
+def _named(measurement: Measurement) -> str:
+    return measurement.title + (f" ({measurement.beside})" if measurement.beside else "")
 
 
 def _tail(quantile: Quantile | None) -> str:

@@ -294,7 +294,7 @@ def take_in(
         from edgedistill.run.measured import add_to_run
 
         stored_summary(run_folder)
-        for measurement in measurements:
+        for measurement in (item for item in measurements if not item.beside):
             add_to_run(measurement, run_folder)
     if as_json:
         document({"measurements": [_as_json(item, path) for item, path in kept]})

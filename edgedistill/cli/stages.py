@@ -105,9 +105,7 @@ def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
     for gate in summary.gates:
         verdict = {True: "passed", False: "FAILED", None: "not run"}[gate.passed]
         say(f"{verdict}: {gate.name}: {gate.found}, wanted {gate.wanted}")
-    for device in summary.devices:
-        outcome = "FAILED, see the notes" if device.error else f"done, {device.execution}"
-        say(f"device {device.device}: {device.stage} of {device.target}: {outcome} (log: {device.log_file})")
+    _show_devices(summary)
     for item in summary.agreement:
         value = f"{item.value:.2%}" if item.measure.startswith("same") else f"{item.value:.4f}"
         say(f"{item.stage} ({item.execution}): {item.measure}: {value} of {item.n:,} samples")
@@ -122,6 +120,16 @@ def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
     page = planned.folder / "report.html"
     if page.is_file():
         say(f"report: {page}")
+
+
+def _show_devices(summary: "Summary") -> None:
+    from edgedistill.bench.records import ship_text
+
+    for device in summary.devices:
+        outcome = "FAILED, see the notes" if device.error else f"done, {device.execution}"
+        say(f"device {device.device}: {device.stage} of {device.target}: {outcome} (log: {device.log_file})")
+    for line in filter(None, map(ship_text, summary.latency)):
+        say(line)
 
 
 def _metric(summary: "Summary") -> str:

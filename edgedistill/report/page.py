@@ -9,6 +9,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import ValidationError
 
+from edgedistill.bench.records import ship_text
 from edgedistill.errors import DataError
 from edgedistill.report import wording
 from edgedistill.report.abstention_picture import draw_abstention
@@ -128,6 +129,7 @@ def _filters() -> dict[str, Callable[..., str]]:
         "count": wording.count,
         "meaning": wording.MEANINGS.__getitem__,
         "model": wording.model_title,
+        "ship": ship_text,
         "outputs": wording.outputs_text,
         "percent": wording.percent,
         "size": wording.size,

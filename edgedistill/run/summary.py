@@ -130,6 +130,18 @@ class InspectionRecord(Record):
     """For machines; what is in it, the target's README says."""
 
 
+class PrecisionRecord(Record):
+    """INT8 beside FP16 on one machine, their processes in turns."""
+
+    ship: Literal["int8", "fp16", "either"]
+    """The one that is faster in every process; `either` where they overlap."""
+    int8_ms: float
+    """Median of the processes' medians."""
+    fp16_ms: float
+    processes: int
+    """Of each."""
+
+
 class LatencyRecord(Record):
     """Latency of one model in one runtime on one machine."""
 
@@ -170,6 +182,8 @@ class LatencyRecord(Record):
     energy_sensor: str | None = None
     doubts: tuple[str, ...] = ()
     """Rules of the protocol that were not kept."""
+    precisions: PrecisionRecord | None = None
+    """None where only one precision was measured."""
     measurement_file: str
     """The whole measurement, raw samples included; path relative to the run directory."""
 

@@ -10,7 +10,8 @@ import pytest
 from edgedistill.bench.analysis import is_quick, measurement_from_recording
 from edgedistill.bench.measurement import Measurement, RealRecording, measurement_from_file, rehearsal_of
 from edgedistill.bench.reading import recording_from_document
-from edgedistill.bench.records import label_of, main_energy, record_of
+from edgedistill.bench.records import label_of, main_energy, record_of, ship_text
+from edgedistill.bench.table import remarks_on
 from edgedistill.errors import DataError
 from edgedistill.run.summary import LatencyRecord, UnsteadyRecord
 
@@ -202,6 +203,49 @@ def test_the_record_of_a_measurement(document_of: Make) -> None:
     assert record.label == label_of(measurement)
     assert record.label == "ONNX Runtime 1.32.0, CPUExecutionProvider, Raspberry Pi 5, 1 thread, governor performance"
     assert record.p90_ci95_ms == measurement.analysis.p90.interval95_ms
+
+
+@pytest.mark.parametrize(
+    ("ship", "int8", "fp16", "said"),
+    [
+        (
+            "fp16",
+            [1.2, 1.2, 1.3],
+            [1.0, 1.0, 1.1],
+            "ship FP16: INT8 took 1.2 times as long (median 1.2 ms against 1 ms",
+        ),
+        ("int8", [1.0, 1.0], [2.0, 2.0], "ship INT8: FP16 took 2 times as long (median 2 ms against 1 ms"),
+        (
+            "either",
+            [1.0, 1.2],
+            [1.1, 1.1],
+            "ship INT8 or FP16: neither is faster in every process (medians INT8 1.1 ms",
+        ),
+    ],
+)
+def test_a_record_says_which_precision_to_ship_and_where(
+    document_of: Make, ship: str, int8: list[float], fp16: list[float], said: str
+) -> None:
+    document = document_of(around(1e6), around(1e6), precisions={"ship": ship, "int8_ms": int8, "fp16_ms": fp16})
+    measurement = measured(document)
+    record = record_of(measurement, model="m", file="f")
+    assert isinstance(record, LatencyRecord)
+    assert ship_text(record).startswith(f"On ssh://pi@desk (device): {said}")
+    assert f"  {ship_text(record)}" in remarks_on(measurement)
+
+
+def test_where_one_precision_was_measured_nothing_is_said_of_shipping(document_of: Make) -> None:
+    measurement = measured(document_of(around(1e6), around(1e6)))
+    record = record_of(measurement, model="m", file="f")
+    assert isinstance(record, LatencyRecord)
+    assert ship_text(record) == ""
+    assert not any("ship" in line for line in remarks_on(measurement))
+
+
+def test_a_precision_to_ship_that_the_medians_do_not_show_is_refused(document_of: Make) -> None:
+    document = document_of(around(1e6), precisions={"ship": "int8", "int8_ms": [1.2], "fp16_ms": [1.0]})
+    with pytest.raises(DataError, match="'int8' is not what the medians of the processes say"):
+        measured(document)
 
 
 def test_the_identity_is_that_of_the_content(document_of: Make) -> None:

@@ -68,6 +68,12 @@ def test_the_runner_is_asked_for_what_the_settings_say(tmp_path: Path, document:
     assert isinstance(judged(recording), Measurement)
 
 
+def test_of_several_recordings_the_first_is_the_artifact_s_own(tmp_path: Path, document: dict[str, object]) -> None:
+    other = {**document, "artifact": {**document["artifact"], "precision": "fp16"}}
+    board = Board(json.dumps({"ok": True, "result": [document, other]}))
+    assert measure_on_device(tmp_path, Place(board, tmp_path), Settings()).artifact.precision == "int8"
+
+
 def test_this_workstation_is_a_host_whatever_its_runner_says(tmp_path: Path, document: dict[str, object]) -> None:
     board = Board(json.dumps(document), execution=Execution.HOST)
     recording = measure_on_device(tmp_path, Place(board, tmp_path), Settings())

@@ -136,6 +136,32 @@ def test_a_phones_log_is_taken_in(edgedistill: Call, tmp_path: Path, results: Pa
     assert [item.recording.device.kind for _, item in measurements_in(results)] == ["ios"]
 
 
+def test_what_a_jetson_printed_is_told_apart_and_says_which_precision_to_ship(
+    edgedistill: Call, tmp_path: Path, results: Path
+) -> None:
+    runtime = {"name": "tensorrt", "version": "10.3.0", "provider": "gpu"}
+    device = {"kind": "jetson", "execution": "device", "name": "orin"}
+    beside = {"ship": "fp16", "int8_ms": [1.2, 1.2, 1.2], "fp16_ms": [1.0, 1.0, 1.0]}
+    listed = [
+        recorded(
+            runtime=runtime,
+            device=device,
+            artifact={**recorded()["artifact"], "precision": precision},
+            protocol={**recorded()["protocol"], "clock": clock},
+            precisions=beside if (precision, clock) == ("int8", "monotonic_ns") else None,
+        )
+        for precision in ("int8", "fp16")
+        for clock in ("monotonic_ns", "cuda_event")
+    ]
+    (tmp_path / "result.json").write_text(json.dumps({"ok": True, "result": listed}))
+    ended = edgedistill("bench", "import", tmp_path / "result.json")
+    assert ended.exit_code == 0, ended.stderr
+    for name in ("shapes on", "shapes (FP16) on", "shapes (GPU time) on", "shapes (FP16, GPU time) on"):
+        assert ended.stdout.count(f"{name} orin: TensorRT 10.3.0") == 1
+    assert ended.stdout.count("On orin (device): ship FP16: INT8 took 1.2 times as long") == 1
+    assert len(list(measurements_in(results))) == 4
+
+
 def test_a_simulators_log_is_kept_as_what_it_is(edgedistill: Call, tmp_path: Path, results: Path) -> None:
     log = tmp_path / "console.log"
     device = {"kind": "ios", "execution": "emulated", "name": "simulator"}

@@ -10,7 +10,7 @@ from edgedistill.errors import DataError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.report.device_sections import device_sections
 from edgedistill.report.page import write_report
-from edgedistill.run.summary import Summary, UnsteadyRecord
+from edgedistill.run.summary import PrecisionRecord, Summary, UnsteadyRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,19 @@ def test_the_page_shows_them_and_says_where_there_is_no_number(
     assert section.count("<h3>") == 3
     assert "No number for INT8 artifact, raspberry-pi-5: no steady state in most of 3 processes" in section
     assert "badge-device" in section
+
+
+def test_the_page_says_which_precision_to_ship_where_both_were_measured(
+    two_devices: Summary, run_folder: Callable[[Summary], Path]
+) -> None:
+    *before, there = two_devices.latency
+    beside = PrecisionRecord(ship="fp16", int8_ms=1.2, fp16_ms=1.0, processes=5)
+    changed = there.model_copy(update={"precisions": beside})
+    summary = two_devices.model_copy(update={"latency": (*before, changed)})
+    text = write_report(run_folder(summary)).read_text("utf-8")
+    assert text.count("ship FP16: INT8 took 1.2 times as long (median 1.2 ms against 1 ms; 5 processes each") == 1
+    assert "On ssh://pi@desk (device): ship" in text
+    assert "ship" not in write_report(run_folder(two_devices)).read_text("utf-8")
 
 
 def test_a_missing_measurement_is_named(two_devices: Summary, run_folder: Callable[[Summary], Path]) -> None:

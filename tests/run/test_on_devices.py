@@ -16,9 +16,10 @@ from edgedistill.devices.base import DeviceFacts
 from edgedistill.devices.remote import RemoteDevice
 from edgedistill.errors import GateError, InputError, UnfinishedError, UnreachableError
 from edgedistill.evaluate.executor import Execution
+from edgedistill.report.page import write_report
 from edgedistill.run.pipeline import Stage, execute, plan, with_devices
 from edgedistill.run.steps import on_devices
-from edgedistill.run.summary import FILE, Summary, summary_from_file
+from edgedistill.run.summary import FILE, PrecisionRecord, Summary, summary_from_file
 
 if TYPE_CHECKING:
     from edgedistill.bench.on_device import Place, Settings
@@ -68,6 +69,7 @@ def recording(*, execution: str, name: str) -> Recording:
         "protocol": {"runner": "a test", "min_samples": 100, "min_seconds": 0.0, "clock": "monotonic_ns"},
         "verified": {"golden_samples": 12, "largest_steps": 0.0, "max_steps": 1.0},
         "processes": [{"load_ns": 5_000_000, "first_ns": 2_000_000, "samples_ns": [1_000_000, 1_000_100] * 25}] * 2,
+        "precisions": {"ship": "fp16", "int8_ms": [1.2, 1.2], "fp16_ms": [1.0, 1.0]},
     }
     return recording_from_document(document, thing="a test")
 
@@ -174,6 +176,10 @@ def test_a_measurement_on_a_device_is_kept_and_an_emulated_one_has_no_latency(
     places = [item.device for item in (*summary.latency, *summary.unsteady)]
     assert "ssh://real" in places
     assert "ssh://unreal" not in places
+    (there,) = [item for item in summary.latency if item.device == "ssh://real"]
+    assert there.precisions == PrecisionRecord(ship="fp16", int8_ms=1.2, fp16_ms=1.0, processes=2)
+    page = write_report(built / "run").read_text("utf-8")
+    assert page.count("On ssh://real (device): ship FP16: INT8 took 1.2 times as long") == 1
     assert any("ssh://unreal: it is emulated" in note for note in summary.notes)
     assert len(list((tmp_path / "results").rglob("*.json"))) == 2
     assert [(record.device, record.stage) for record in summary.devices if record.stage == "bench"] == [

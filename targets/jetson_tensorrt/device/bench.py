@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -33,14 +33,34 @@ SHIPPED = ("int8", "fp16")
 TOPPING_LAYERS = 10
 
 
-def sampled(open_engine: Any, cuda: Any, inputs: Any, *, samples: int) -> Dict[str, Any]:  # noqa: ANN401 - a callable and arrays
+class Plan(NamedTuple):
+    """How to measure.
+
+    Args:
+        samples: inferences of each process after the first, at least.
+        seconds: of inference of each process, at least.
+        max_seconds: after which a process ends anyway.
+        processes: for each precision.
+        rest_seconds: before each process.
+        name: how recordings call this module.
+    """
+
+    samples: int
+    seconds: float = 0.0
+    max_seconds: float = 1200.0
+    processes: int = 1
+    rest_seconds: float = 0.0
+    name: str = "local"
+
+
+def sampled(open_engine: Any, cuda: Any, inputs: Any, *, plan: Plan) -> Dict[str, Any]:  # noqa: ANN401 - a callable and arrays
     """Measure in this process and return nanoseconds: load, first, then each inference twice, by clock and by events.
 
     Args:
         open_engine: returns the opened engine; its time is the load.
         cuda: the GPU.
         inputs: (n, ...) preprocessed samples, taken in turn.
-        samples: inferences after the first; the warm-up is among them.
+        plan: how many inferences after the first, and how long; the warm-up is among them.
     """
     start = time.monotonic_ns()
     engine = open_engine()
@@ -51,8 +71,10 @@ def sampled(open_engine: Any, cuda: Any, inputs: Any, *, samples: int) -> Dict[s
     rows: List[Sequence[int]] = []
     with sensors.Recorder() as recorder:
         started = time.monotonic_ns()
-        for index in range(samples):
-            place = index % len(inputs)
+        while len(rows) < plan.samples or time.monotonic_ns() - started < plan.seconds * 1e9:
+            if time.monotonic_ns() - started > plan.max_seconds * 1e9 and rows:
+                break
+            place = len(rows) % len(inputs)
             rows.append(_timed(engine, cuda, inputs[place : place + 1], events))
     traces = recorder.traces(started)
     return {
@@ -73,8 +95,8 @@ def measured(
     verified: Dict[str, Any],
     command: Sequence[str],
     *,
-    processes: int,
-    samples: int,
+    plan: Plan,
+    say: Callable[[str], None],
 ) -> List[Dict[str, Any]]:
     """Return two recordings for each precision, by the host's clock and by CUDA events; fresh processes, in ABBA order.
 
@@ -82,25 +104,32 @@ def measured(
         manifest: of the artifact.
         kept: the engines.
         verified: what was found of the golden samples, by precision.
-        command: starts a process that measures; precision and number of samples are added.
-        processes: for each precision.
-        samples: inferences of each process.
+        command: starts a process that measures; precision and limits are added.
+        plan: how.
+        say: takes a line for whoever waits.
 
     Raises:
         TensorRtError: a process failed or gave no answer.
     """
     started = dt.datetime.now(dt.timezone.utc).isoformat()
-    state, doubts = module.facts(), module.warnings()
+    state, doubts = {**module.facts(), "name": plan.name}, module.warnings()
+    limits = ["--samples", str(plan.samples), "--seconds", str(plan.seconds), "--max-seconds", str(plan.max_seconds)]
     found: Dict[str, List[Dict[str, Any]]] = {item.precision: [] for item in kept}
-    for turn in range(processes):
+    for turn in range(plan.processes):
+        say("process {} of {} of each precision".format(turn + 1, plan.processes))
         ordered = list(kept) if turn % 2 == 0 else list(kept)[::-1]
         for item in ordered:
-            found[item.precision].append(_process([*command, "--precision", item.precision, "--samples", str(samples)]))
-    return [
+            time.sleep(plan.rest_seconds)
+            answer = _process([*command, "--precision", item.precision, *limits], plan.max_seconds + PROCESS_TIMEOUT_S)
+            found[item.precision].append(answer)
+    recordings = [
         _recording(manifest, item, found[item.precision], scope, verified[item.precision], started, state, doubts)
         for item in kept
         for scope in ("invoke+copies", "invoke")
     ]
+    for recording in recordings:
+        recording["protocol"].update(_limits(plan))
+    return recordings
 
 
 def trtexec_measured(
@@ -153,6 +182,20 @@ def advice(recordings: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
     return {"ship": ship, "reason": reason, "fp16_over_int8": ratio, "int8_ms": int8, "fp16_ms": fp16}
 
 
+def precisions(advised: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """Return the advice as a recording has it; none where only one precision was measured."""
+    return {name: advised[name] for name in ("ship", "int8_ms", "fp16_ms")} if advised["ship"] else None
+
+
+def _limits(plan: Plan) -> Dict[str, Any]:
+    return {
+        "min_samples": plan.samples * plan.processes,
+        "min_seconds": plan.seconds * plan.processes,
+        "max_seconds": plan.max_seconds * plan.processes,
+        "rest_seconds": plan.rest_seconds,
+    }
+
+
 def _timed(engine: Engine, cuda: Any, sample: Any, events: Any) -> Sequence[int]:  # noqa: ANN401 - arrays and handles
     start = time.monotonic_ns()
     np.copyto(engine.input, sample)
@@ -166,13 +209,13 @@ def _timed(engine: Engine, cuda: Any, sample: Any, events: Any) -> Sequence[int]
     return taken, max(1, round(cuda.elapsed_ms(*events) * 1e6))
 
 
-def _process(command: Sequence[str]) -> Dict[str, Any]:
+def _process(command: Sequence[str], timeout_s: float) -> Dict[str, Any]:
     try:
         done = subprocess.run(  # noqa: S603 - this very program, no shell
-            list(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PROCESS_TIMEOUT_S, check=False
+            list(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise TensorRtError("a measuring process gave no answer after {:g} s".format(PROCESS_TIMEOUT_S)) from error
+        raise TensorRtError("a measuring process gave no answer after {:g} s".format(timeout_s)) from error
     said = done.stdout.decode("utf-8", "replace")
     try:
         document = json.loads(said)
@@ -223,14 +266,12 @@ def _recording(
             "name": "tensorrt",
             "version": kept.facts["tensorrt"],
             "provider": _provider(kept),
-            "options": {name: str(value) for name, value in kept.facts["options"].items()},
+            "options": {name: str(value) for name, value in kept.facts["options"].items() if value is not None},
         },
         "device": state,
         "workload": {"batch": 1, "input": "real", "shape": list(document["input"]["shape"]), "scope": scope},
         "protocol": {
             "runner": RUNNER,
-            "min_samples": sum(len(process[samples]) for process in processes),
-            "min_seconds": 0.0,
             "clock": "cuda_event" if by_events else "monotonic_ns",
         },
         "verified": verified,

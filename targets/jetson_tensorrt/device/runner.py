@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from pathlib import Path
@@ -84,6 +85,7 @@ def verify(session: Session) -> Tuple[Document, List[Kept]]:
         wanted = {"int8": expected, "fp16": golden["outputs_fp16"]}
     engines, compared, kept = [], {}, []
     for precision in PRECISIONS:
+        say("engine for {}: takes minutes where none is kept yet".format(precision.upper()))
         one = session.kept(precision)
         kept.append(one)
         engine = session.opened(one)
@@ -110,22 +112,26 @@ def benchmark(session: Session) -> None:
         module.change_power_mode(arguments.power_mode)
     if arguments.fix_clocks:
         module.fix_clocks()
+    program, missing = _trtexec(arguments)
     verified, kept = verify(session)
+    say("files, golden samples and layers are right; measuring INT8 and FP16, in turns")
     found["result"] = bench.measured(
         session.manifest,
         kept,
         verified["golden"],
         _child_command(arguments),
-        processes=arguments.processes,
-        samples=arguments.samples,
+        plan=_plan(arguments),
+        say=say,
     )
     notes = [note for recording in found["result"] for note in recording["notes"]]
     found["warnings"] = list(dict.fromkeys(notes))
     found["verified"], found["advice"], found["trtexec"] = verified, bench.advice(found["result"]), []
-    if arguments.trtexec == "no":
+    found["result"][0]["precisions"] = bench.precisions(found["advice"])
+    found["warnings"] += missing
+    if program is None:
         return
-    program = trtexec.find_trtexec(arguments.trtexec)
     for one in kept:
+        say("trtexec measures {}".format(one.precision.upper()))
         found["trtexec"].append(
             bench.trtexec_measured(program, version_of(session.trt), one, session.options, timeout_s=arguments.timeout)
         )
@@ -133,10 +139,14 @@ def benchmark(session: Session) -> None:
 
 def sample(session: Session) -> Document:
     """Measure one precision in this process; started by `bench`."""
-    kept = session.kept(session.arguments.precision)
+    arguments = session.arguments
+    kept = session.kept(arguments.precision)
     with np.load(str(session.manifest.path("golden.npz")), allow_pickle=False) as golden:
         inputs = golden["inputs"]
-    return bench.sampled(lambda: session.opened(kept), session.cuda, inputs, samples=session.arguments.samples)
+    if arguments.affinity:
+        _stay_on(arguments.affinity)
+    plan = bench.Plan(samples=arguments.samples, seconds=arguments.seconds, max_seconds=arguments.max_seconds)
+    return bench.sampled(lambda: session.opened(kept), session.cuda, inputs, plan=plan)
 
 
 def run(session: Session) -> Document:
@@ -191,7 +201,39 @@ def main(folder: Path, arguments: Optional[Sequence[str]] = None) -> int:
     except KeyboardInterrupt:
         return 130
     print(json.dumps(document))
+    for line in _told(document):
+        say(line)
     return code
+
+
+def say(line: str) -> None:
+    """Tell whoever waits: on standard error, because standard output is the answer."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _told(document: Document) -> List[str]:
+    """Return what the answer comes to, for whoever sent it into a file."""
+    if document["command"] not in ("all", "bench", "verify"):
+        return []
+    lines = ["warning: {}".format(warning) for warning in document.get("warnings", [])]
+    advised = document.get("advice") or {"ship": None}
+    if advised["ship"]:
+        medians = [float(np.median(advised[name])) for name in ("int8_ms", "fp16_ms")]
+        lines.append("median of INT8 {:.4g} ms, of FP16 {:.4g} ms: {}".format(*medians, advised["reason"]))
+    ending = "done" if document["ok"] else "FAILED: {}".format(document["error"]["message"])
+    return [*lines, "{}: {}".format(document["command"], ending)]
+
+
+def _trtexec(arguments: argparse.Namespace) -> Tuple[Optional[Path], List[str]]:
+    """Return where trtexec is, or a warning; one that is named and missing stops before anything is measured."""
+    if arguments.trtexec == "no":
+        return None, []
+    try:
+        return trtexec.find_trtexec(arguments.trtexec), []
+    except InputError as error:
+        if arguments.trtexec or arguments.builder == "trtexec":
+            raise
+        return None, ["trtexec's own numbers were not measured: {}".format(error)]
 
 
 def _carried_out(session: Session) -> Document:
@@ -249,11 +291,41 @@ def _compared(
 
 def _child_command(arguments: argparse.Namespace) -> List[str]:
     command = [sys.executable, str(Path(sys.argv[0]).resolve()), "sample", "--builder", arguments.builder]
-    for name in ("cache", "trtexec", "dla_core", "workspace_mb", "level"):
+    for name in ("cache", "trtexec", "dla_core", "workspace_mb", "level", "affinity"):
         value = getattr(arguments, name)
         if value is not None:
             command += ["--{}".format(name.replace("_", "-")), str(value)]
     return command
+
+
+def _stay_on(cpus: str) -> None:
+    try:
+        os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+    except (ValueError, OSError) as error:
+        raise InputError("--affinity {}: {}; wanted are numbers of CPUs: 4,5".format(cpus, error)) from error
+
+
+def _plan(arguments: argparse.Namespace) -> bench.Plan:
+    """Return how to measure; limits of all processes together are shared out among them."""
+    processes = arguments.processes
+    return bench.Plan(
+        processes=processes,
+        samples=max(arguments.samples, -(-arguments.min_samples // processes)),
+        seconds=arguments.seconds / processes,
+        max_seconds=arguments.max_seconds,
+        rest_seconds=arguments.rest,
+        name=arguments.name,
+    )
+
+
+def _add_protocol(command: argparse.ArgumentParser) -> None:
+    """Add what `edgedistill bench` asks every target's runner for."""
+    command.add_argument("--min-samples", type=_positive, default=1, help="inferences of each precision, at least")
+    command.add_argument("--seconds", type=float, default=0.0, help="of inference of each precision, at least (0)")
+    command.add_argument("--rest", type=float, default=0.0, help="seconds of rest before each process (0)")
+    command.add_argument("--name", default="local", help="how the answer calls this module (local)")
+    command.add_argument("--mode", choices=("burst",), default="burst", help="several short processes")
+    command.add_argument("--threads", type=int, choices=(1,), default=1, help="one thread hands work to the GPU")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -293,6 +365,10 @@ def _parser() -> _Parser:
         listed[name].add_argument("--timeout", type=float, default=600.0, help="seconds for one run of trtexec (600)")
         listed[name].add_argument("--power-mode", type=int, help="switch to this nvpmodel mode first (root)")
         listed[name].add_argument("--fix-clocks", action="store_true", help="run jetson_clocks first (root)")
+        _add_protocol(listed[name])
     for name in ("all", "bench", "sample"):
         listed[name].add_argument("--samples", type=_positive, default=500, help="inferences of each process (500)")
+        listed[name].add_argument("--max-seconds", type=float, default=1200.0, help="end each process anyway (1200)")
+        listed[name].add_argument("--affinity", help="CPUs to stay on: 4,5")
+    listed["sample"].add_argument("--seconds", type=float, default=0.0, help="of inference, at least (0)")
     return parser

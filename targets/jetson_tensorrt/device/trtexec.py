@@ -7,6 +7,7 @@ The arguments are a pure function of version, form and options. Source: trtexec'
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,11 +115,13 @@ def find_trtexec(named: Optional[str], places: Sequence[str] = PLACES) -> Path:
     """Return where trtexec is.
 
     Raises:
-        InputError: it is in none of JetPack's places, nor where the user said.
+        InputError: it is not where the user said, or else in none of JetPack's places nor on PATH.
     """
     for place in [named] if named else places:
         if Path(str(place)).is_file():
             return Path(str(place))
+    if named is None and shutil.which("trtexec"):
+        return Path(str(shutil.which("trtexec")))
     looked = named or ", ".join(places)
     raise InputError(
         "trtexec not found ({}); JetPack's package libnvinfer-bin has it; or name it: --trtexec".format(looked)

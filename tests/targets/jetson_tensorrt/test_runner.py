@@ -19,6 +19,7 @@ import pytest
 from small_models import images, program_of, residual
 from target_contract import package
 
+from edgedistill.bench.on_device import Settings, bench_command
 from edgedistill.bench.reading import recordings_from_text
 from edgedistill.targets.base import profile_named
 from edgedistill.targets.registry import target_named
@@ -105,12 +106,61 @@ def test_all_measures_both_precisions_and_says_which_to_ship(run: Run, version: 
     ]
     assert all(len(process.samples_ns) == 40 for item in recordings for process in item.processes)
     assert all(item.verified is not None for item in recordings)
-    assert document["advice"]["ship"] in ("int8", "fp16", "either")
+    advised = document["advice"]
+    assert advised["ship"] in ("int8", "fp16", "either")
+    own = recordings[0].precisions
+    assert own is not None
+    assert (own.ship, list(own.int8_ms), list(own.fp16_ms)) == tuple(advised[k] for k in ("ship", "int8_ms", "fp16_ms"))
+    assert [item.precisions for item in recordings[1:]] == [None] * 3
     assert [one["n"] for one in document["trtexec"]] == [200, 200]
     assert document["trtexec"][0]["compute_ms"]["p50"] == pytest.approx(1.04)
     assert document["trtexec"][0]["latency_ms"]["p50"] == pytest.approx(1.24)
     assert document["trtexec"][0]["slowest_layers"][0]["name"] == 'conv2d "quoted"'
     assert any("nothing measured here is a Jetson's" in warning for warning in document["warnings"])
+
+
+def test_it_measures_as_edgedistill_bench_asks(run: Run) -> None:
+    asked = Settings(processes=2, seconds=0.4, samples=21, max_seconds=9.0, rest_seconds=0.01, affinity=(0,))
+    words = bench_command(asked, name="ssh://orin", emulated=False)
+    document, code = run(*words, "--samples", "1", "--trtexec", "no")
+    assert code == 0, document
+    own = recordings_from_text(json.dumps(document), thing="answer")[0]
+    assert own.device.name == "ssh://orin"
+    assert all(process.affinity == (0,) for process in own.processes)
+    assert all(len(process.samples_ns) > 11 for process in own.processes), "0.2 s are more than 11 samples"
+    protocol = own.protocol
+    assert (protocol.min_samples, protocol.min_seconds, protocol.max_seconds) == (22, 0.4, 18.0)
+
+
+def test_a_cpu_that_is_none_is_told(run: Run) -> None:
+    document, code = run("bench", *QUICKEST, "--affinity", "one", "--trtexec", "no")
+    assert code != 0
+    assert "wanted are numbers of CPUs" in document["error"]["message"]
+
+
+def test_a_module_without_trtexec_is_measured_all_the_same(artifact: Path, cudart: Path, tmp_path: Path) -> None:
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(FAKES),
+        "EDGEDISTILL_CUDART": str(cudart),
+        "FAKE_TENSORRT": "10.3.0.30",
+    }
+    command = [sys.executable, str(artifact / "runner.py"), "all", *QUICKEST]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    document = json.loads(done.stdout)
+    assert done.returncode == 0, document
+    assert document["trtexec"] == []
+    assert any("trtexec's own numbers were not measured" in warning for warning in document["warnings"])
+    told = done.stderr.splitlines()
+    assert told[0] == "engine for INT8: takes minutes where none is kept yet"
+    assert "process 1 of 1 of each precision" in told
+    assert told[-2].startswith("median of INT8")
+    assert told[-1] == "all: done"
+    done = subprocess.run([*command, "--trtexec", "gone"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "result" not in json.loads(done.stdout), "what is named and missing is told before anything is measured"
+    assert done.stderr.splitlines()[-1].startswith("all: FAILED: trtexec not found (gone)")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
