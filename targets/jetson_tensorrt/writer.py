@@ -54,9 +54,9 @@ DEVICE_MODULES = (
 README = """\
 {name} for {title}
 
-  python3 runner.py all         everything: verify, bench, and which of INT8 and FP16 to ship
-  python3 runner.py verify      hashes, engine, golden samples, layers in INT8
-  python3 runner.py bench       latency of INT8 and FP16, after verify
+  python3 runner.py all > result.json   everything: verify, bench, and which of INT8 and FP16 to ship
+  python3 runner.py verify              hashes, engine, golden samples, layers in INT8
+  python3 runner.py bench               latency of INT8 and FP16, after verify
   python3 runner.py predict --raw SAMPLES.npy
 
 Needs what JetPack brings (TensorRT 8.5 or newer with its Python package, CUDA) and numpy. manifest.json says what every
