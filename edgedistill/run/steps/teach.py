@@ -43,7 +43,9 @@ def teach(context: Context, group: Group) -> Outcome:
     for choice in context.recipe.targets:
         require_task(target_named(choice.target), str(context.recipe.task))
     captured_texts = captured(context.recipe, context.recipe_folder)
-    _ = context.calibration_set  # samples made from the teacher are judged before anything is learned
+    if group.is_first:
+        _ = context.calibration_set  # samples made from the teacher are judged before anything is learned
+    group.from_first(None)  # the others find such samples made
     soft_targets = context.soft_targets(group)
     if not group.is_first:
         return Outcome({})
