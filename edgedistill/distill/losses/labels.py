@@ -62,5 +62,5 @@ def known_label_loss(logits: Tensor, labels: Tensor, mixed_labels: Tensor, mix: 
         return mixed_label_loss(logits, labels, mixed_labels, mix)
     if not known.any():
         return logits.sum() * 0
-    share = known.float().mean()
+    share = known.to(logits.dtype).mean()
     return share * mixed_label_loss(logits[known], labels[known], mixed_labels[known], mix[known])
