@@ -54,11 +54,11 @@ def test_each_function_plans_to_its_stage_and_executes(
     asked: list[object] = []
     planned, summary = SimpleNamespace(), SimpleNamespace()
     monkeypatch.setattr(api, "plan", lambda recipe, **options: asked.append((recipe, options)) or planned)
-    monkeypatch.setattr(api, "execute", lambda plan, *, progress: asked.append((plan, progress)) or summary)
+    monkeypatch.setattr(api, "execute", lambda plan, **options: asked.append((plan, options)) or summary)
     verb = getattr(edgedistill, name)
-    assert verb("a/recipe.yaml", folder="out", overrides=["seed=1"]) is summary
+    assert verb("a/recipe.yaml", folder="out", overrides=["seed=1"], callbacks=[print]) is summary
     options = {"overrides": ["seed=1"], "folder": Path("out"), "until": stage}
-    assert asked == [(Path("a/recipe.yaml"), options), (planned, SILENT)]
+    assert asked == [(Path("a/recipe.yaml"), options), (planned, {"callbacks": [print], "progress": SILENT})]
     asked.clear()
     verb(Path("recipe.yaml"))
     assert asked[0] == (Path("recipe.yaml"), {"overrides": (), "folder": None, "until": stage})
