@@ -536,6 +536,20 @@ class Task(StrEnum):
     SEGMENTATION = "segmentation"
 
 
+class TrackerName(StrEnum):
+    """An experiment tracker, by the name that Accelerate has for it."""
+
+    AIM = "aim"
+    CLEARML = "clearml"
+    COMET_ML = "comet_ml"
+    DVCLIVE = "dvclive"
+    MLFLOW = "mlflow"
+    SWANLAB = "swanlab"
+    TENSORBOARD = "tensorboard"
+    TRACKIO = "trackio"
+    WANDB = "wandb"
+
+
 class Recipe(Section):
     """Everything one run does."""
 
@@ -568,6 +582,9 @@ class Recipe(Section):
     """Latency on this workstation."""
     cache: Cache = Cache()
     """Where the teacher's outputs are kept."""
+    trackers: tuple[TrackerName, ...] = ()
+    """Experiment trackers that are told of every epoch, by Accelerate. They write into `trackers` of the run directory
+    and send nothing anywhere, unless their own variables say so (`MLFLOW_TRACKING_URI`, `WANDB_MODE`)."""
 
 
 def recipe_from_yaml(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 import types
 import typing
 from typing import TYPE_CHECKING, Annotated
@@ -95,6 +97,11 @@ def _problem(items: Sequence[ErrorDetails], *, place: Place, root: type[BaseMode
             text = f"'{name}.kind' is {_shown(context['tag'])}; wanted {_tags_at(item['loc'], root)}"
         case "too_short":
             text = f"'{name}' has {context['actual_length']} values; wanted at least {context['min_length']}"
+        case "enum":
+            valid = re.findall(r"'([^']*)'", str(context["expected"]))
+            close = difflib.get_close_matches(str(item["input"]), valid, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            text = f"'{name}' is {_shown(item['input'])}; wanted {_wanted(items)}{hint}"
         case "value_error":
             text = f"'{name}': {context['error']}"
         case _:

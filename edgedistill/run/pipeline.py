@@ -19,6 +19,7 @@ from edgedistill.recipe import recipe_from_yaml
 from edgedistill.run.directory import RunDirectory, StepRecord, key_of
 from edgedistill.run.keys import Keys
 from edgedistill.run.summary import FILE
+from edgedistill.run.tracking import require_trackers, tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgedistill.run.context import Context
     from edgedistill.run.steps.outcome import Outcome
     from edgedistill.run.summary import Summary
+    from edgedistill.run.tracking import Tracking
 
 logger = logging.getLogger(__name__)
 
@@ -118,9 +120,10 @@ def plan(
         until: the last stage.
 
     Raises:
-        InputError: the recipe, or a file that it names, cannot be used.
+        InputError: the recipe, or a file that it names, cannot be used; or a package of its trackers is missing.
     """
     recipe = recipe_from_yaml(recipe_path, overrides=overrides)
+    require_trackers(recipe.trackers)
     home = recipe_path.resolve().parent
     keys = Keys(recipe, home)
     directory = RunDirectory(folder or Path("runs") / recipe.name)
@@ -178,10 +181,13 @@ def executed(
         callbacks: what is told of every training's steps and epochs.
         others: calls the other processes to a step that they share.
     """
-    directory = RunDirectory(plan.folder)
-    with directory.locked():
-        records = dict(_done(plan, directory, progress, callbacks, others))
+    directory, name = RunDirectory(plan.folder), plan.recipe.name
+    key = next(step.key for step in (*plan.stages, *plan.later) if step.stage is Stage.REPORT)
+    with directory.locked(), tracking(plan.recipe.trackers, plan.folder, project=name, key=key) as trackers:
+        records = dict(_done(plan, directory, progress, callbacks, trackers, others))
         summary = _summarised(plan, records, directory)
+        if any(state != "cached" for _, state in records.values()):
+            trackers.end(summary)
     return summary, [record for record, state in records.values() if state == "failed"]
 
 
@@ -241,7 +247,8 @@ def _todo(name: str, key: str, stage: Stage) -> PlannedStage:
 
 def _report_step(recipe: Recipe, steps: Sequence[PlannedStage]) -> PlannedStage:
     parts = {step.name: step.key for step in steps}
-    return _todo("report", key_of(steps=parts, recipe=recipe.model_dump(mode="json")), Stage.REPORT)
+    settings = recipe.model_dump(mode="json", exclude={"trackers"})
+    return _todo("report", key_of(steps=parts, recipe=settings), Stage.REPORT)
 
 
 def _with_state(step: PlannedStage, directory: RunDirectory) -> PlannedStage:
@@ -259,6 +266,7 @@ def _done(
     directory: RunDirectory,
     progress: Progress,
     callbacks: Sequence[Callback],
+    trackers: Tracking,
     others: Others | None,
 ) -> Iterator[tuple[str, tuple[StepRecord, State]]]:
     """Yield the record of every step, doing those that have none."""
@@ -270,7 +278,8 @@ def _done(
         if record is not None:
             yield step.name, (record, "cached")
             continue
-        context = context or context_of(plan, directory, progress, callbacks)
+        context = context or context_of(plan, directory, progress)
+        context.callbacks = (*callbacks, *trackers.of(step.name))
         yield step.name, _do(step, context, directory, others)
     for step in plan.later:
         record = directory.done(step.name, step.key)
