@@ -34,6 +34,8 @@ FOLDER = "trackers"
 """Of the run directory."""
 DISTRIBUTIONS = {TrackerName.COMET_ML: "comet-ml"}
 """Names to install by, where they are not the module's."""
+ONE_COUNTER = (TrackerName.WANDB, TrackerName.DVCLIVE)
+"""Those whose steps must not fall, though a run has several trainings: they count calls, and get the step as a number."""
 LAUNCHERS = re.compile(r"^((LOCAL_)?RANK|(LOCAL_)?WORLD_SIZE|(PMI|OMPI|MV2|ACCELERATE)_\w+)$")
 """Variables by which Accelerate would join the processes of a launch, or set their threads."""
 
@@ -154,8 +156,14 @@ class Writer:
         self._record = place.folder / f"{place.run}.json"
 
     def log(self, values: Mapping[str, float], *, step: int) -> None:
-        """Write numbers by name, at a step."""
-        self._attempt(lambda tracker: tracker.log(dict(values), step=step))
+        """Write numbers, named "training/loss" and so on, at a step of the training; nothing without any."""
+        if not values:
+            return
+        if self._name in ONE_COUNTER:
+            training = next(iter(values)).partition("/")[0]
+            self._attempt(lambda tracker: tracker.log({**values, f"{training}/step": step}, step=None))
+        else:
+            self._attempt(lambda tracker: tracker.log(dict(values), step=step))
 
     def settings(self, values: Mapping[str, bool | int | float | str]) -> None:
         """Write the settings, once in the life of the tracker's run."""
@@ -226,33 +234,35 @@ def options_of(name: TrackerName, place: Place, *, known: object = None) -> Opti
         known: the identity of its run, from an earlier start; only MLflow has one.
     """
     folder = str(place.folder.resolve())
-    project, named = {"run_name": place.project}, {"name": place.run}
+    arguments: dict[str, object] = {"run_name": place.project}
+    environment: dict[str, str] = {}
     match name:
         case TrackerName.TENSORBOARD:
-            return Options({"run_name": place.run, "logging_dir": folder})
+            arguments = {"run_name": place.run, "logging_dir": folder}
         case TrackerName.MLFLOW:
-            uri = place.folder.resolve().as_uri()
             arguments = {"experiment_name": place.project, "run_name": place.run, "run_id": known}
-            return Options(arguments, {"MLFLOW_TRACKING_URI": uri, "MLFLOW_ALLOW_FILE_STORE": "true"})
+            environment["MLFLOW_TRACKING_URI"] = place.folder.resolve().as_uri()
+            environment["MLFLOW_ALLOW_FILE_STORE"] = "true"
         case TrackerName.WANDB:
-            return Options(project | named | {"id": place.run, "dir": folder}, {"WANDB_MODE": "offline"})
+            arguments |= {"name": place.run, "id": place.run, "dir": folder}
+            environment["WANDB_MODE"] = "offline"
         case TrackerName.AIM:
-            return Options({"run_name": place.run, "logging_dir": folder, "experiment": place.project})
+            arguments = {"run_name": place.run, "logging_dir": folder, "experiment": place.project}
         case TrackerName.COMET_ML:
-            offline = {"COMET_START_ONLINE": "0", "COMET_OFFLINE_DIRECTORY": folder}
-            return Options({**project}, offline)
+            environment |= {"COMET_START_ONLINE": "0", "COMET_OFFLINE_DIRECTORY": folder}
         case TrackerName.CLEARML:
-            quiet = {"auto_connect_frameworks": False, "auto_connect_arg_parser": False}
-            offline = {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": folder}
-            return Options({**project, "task_name": place.run, **quiet}, offline)
+            arguments |= {"task_name": place.run, "auto_connect_frameworks": False, "auto_connect_arg_parser": False}
+            environment |= {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": folder}
         case TrackerName.DVCLIVE:
             own = str(place.folder.resolve() / place.run)
-            return Options({"dir": own, "resume": True, "save_dvc_exp": False, "dvcyaml": None})
+            arguments = {"dir": own, "resume": True, "save_dvc_exp": False, "dvcyaml": None}
         case TrackerName.SWANLAB:
             mode = os.environ.get("SWANLAB_MODE", "offline")
-            return Options({**project, "experiment_name": place.run, "logdir": folder, "mode": mode})
+            arguments |= {"experiment_name": place.run, "logdir": folder, "mode": mode}
         case TrackerName.TRACKIO:
-            return Options(project | named | {"resume": "allow"}, {"TRACKIO_DIR": folder})
+            arguments |= {"name": place.run, "resume": "allow"}
+            environment["TRACKIO_DIR"] = folder
+    return Options(arguments, environment)
 
 
 def ladder_of(summary: Summary) -> dict[str, float]:

@@ -6,8 +6,8 @@ import importlib.util
 import json
 import logging
 import os
-from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from recipes import quick_document, write_recipe
@@ -21,7 +21,10 @@ from edgedistill.run.pipeline import Stage, execute, plan
 from edgedistill.run.summary import Summary, summary_from_file
 from edgedistill.run.tracking import Place, flat, ladder_of, options_of, require_trackers, tracking
 
-tensorboard = pytest.importorskip("tensorboard", reason="the extra `tracking` is not installed")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest.importorskip("tensorboard", reason="the extra `tracking` is not installed")
 pytest.importorskip("accelerate", reason="the extra `tracking` is not installed")
 
 EPOCH = EpochInfo("distill", 4, 8, HistoryPoint(1.0, 0.5, 0.75, 0.1))
@@ -58,7 +61,7 @@ def summary_of(folder: Path) -> Summary:
 
 
 def test_tensorboard_reads_the_history_of_every_training(tracked: Path) -> None:
-    read, curves = scalars(only_run(tracked / "run")), {curve.stage: curve for curve in summary_of(tracked).curves}
+    read, curves = scalars(only_run(tracked / "run")), {curve.name: curve for curve in summary_of(tracked).curves}
     (quantized,) = {tag.split("/")[0] for tag in read if tag.startswith("quantize")}
     for step, stage in (("baseline", "student-alone"), ("distill", "student"), (quantized, "finetune")):
         points = curves[stage].points
@@ -77,7 +80,7 @@ def test_tensorboard_reads_the_ladder_and_the_recipe(tracked: Path) -> None:
     assert read == pytest.approx(ladder_of(summary))
     assert {"ladder/teacher", "ladder/student-alone", "ladder/student"} < set(read)
     (settings,) = run.glob("*/hparams.yml")  # once, though there were two commands
-    assert "distill.epochs: 2\n" in settings.read_text("utf-8")
+    assert "distill.epochs: 2.0\n" in settings.read_text("utf-8")
 
 
 def test_a_run_in_which_nothing_is_done_writes_nothing(tracked: Path) -> None:
@@ -121,6 +124,51 @@ def test_accelerate_does_not_join_the_processes_of_a_launch(monkeypatch: pytest.
     assert PartialState().num_processes == 1
     assert os.environ["WORLD_SIZE"] == "2"
     assert scalars(tmp_path / "trackers/tensorboard/quick-aaaaaaaa")["distill/accuracy"] == [(4, 0.75)]
+
+
+def test_trackers_with_one_counter_get_the_step_as_a_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Listening:
+        heard: ClassVar[list[tuple[object, int | None]]] = []
+
+        def __init__(self, **_named: object) -> None:
+            pass
+
+        def start(self) -> None:
+            pass
+
+        def log(self, values: object, step: int | None) -> None:
+            self.heard.append((values, step))
+
+        def finish(self) -> None:
+            self.heard.append(("end", None))
+
+    monkeypatch.setattr(tracking_module, "_class_of", lambda _name: Listening)
+    with tracking([TrackerName.WANDB], tmp_path, project="quick", key="a" * 64) as found:
+        for step in ("baseline", "distill"):
+            found.of(step)[0](EPOCH)
+    point = {"loss": 0.5, "accuracy": 0.75, "learning_rate": 0.1, "step": 4}
+    assert Listening.heard == [
+        ({f"baseline/{name}": value for name, value in point.items()}, None),
+        ({f"distill/{name}": value for name, value in point.items()}, None),
+        ("end", None),
+    ]
+
+
+def test_mlflow_goes_on_in_its_run(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415 - optional
+
+    for step in (4, 8):
+        with tracking([TrackerName.MLFLOW], tmp_path, project="quick", key="a" * 64) as found:
+            found.of("distill")[0](EpochInfo("distill", step, 8, EPOCH.point))
+            found.end(SimpleNamespace(ladder=[], recipe={"seed": 0}))  # type: ignore[arg-type]
+    client = MlflowClient(tracking_uri=(tmp_path / "trackers/mlflow").as_uri())
+    (run,) = client.search_runs([client.get_experiment_by_name("quick").experiment_id])
+    assert [(item.step, item.value) for item in client.get_metric_history(run.info.run_id, "distill/loss")] == [
+        (4, 0.5),
+        (8, 0.5),
+    ]
+    assert (run.data.params, run.info.run_name) == ({"seed": "0"}, "quick-aaaaaaaa")
 
 
 class Broken:
