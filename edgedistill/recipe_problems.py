@@ -100,7 +100,7 @@ def _problem(items: Sequence[ErrorDetails], *, place: Place, root: type[BaseMode
         case "enum":
             valid = re.findall(r"'([^']*)'", str(context["expected"]))
             close = difflib.get_close_matches(str(item["input"]), valid, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = f"; the nearest is {close[0]!r}" if close else ""
             text = f"'{name}' is {_shown(item['input'])}; wanted {_wanted(items)}{hint}"
         case "value_error":
             text = f"'{name}': {context['error']}"

@@ -35,7 +35,7 @@ FOLDER = "trackers"
 DISTRIBUTIONS = {TrackerName.COMET_ML: "comet-ml"}
 """Names to install by, where they are not the module's."""
 ONE_COUNTER = (TrackerName.WANDB, TrackerName.DVCLIVE)
-"""Those whose steps must not fall, though a run has several trainings: they count calls, and get the step as a number."""
+"""Those whose steps must not fall; a run has several trainings, so they count calls, and the step is a number more."""
 LAUNCHERS = re.compile(r"^((LOCAL_)?RANK|(LOCAL_)?WORLD_SIZE|(PMI|OMPI|MV2|ACCELERATE)_\w+)$")
 """Variables by which Accelerate would join the processes of a launch, or set their threads."""
 

@@ -205,7 +205,7 @@ def test_a_tracker_that_fails_is_one_warning_and_the_run_goes_on(
 
 def test_an_unknown_tracker_is_refused_with_the_nearest() -> None:
     document = {**quick_document(), "trackers": ["tensorbord"]}
-    with pytest.raises(RecipeError, match=r"'trackers\.0' is \"tensorbord\"; wanted 'aim',.*mean 'tensorboard'\?"):
+    with pytest.raises(RecipeError, match=r"'trackers\.0' is \"tensorbord\"; wanted 'aim'.*nearest is 'tensorboard'\."):
         recipe_from_mapping(document)
 
 
