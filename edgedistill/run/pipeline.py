@@ -287,14 +287,14 @@ def _done(
             yield step.name, (record, "cached")
 
 
-def context_of(plan: Plan, directory: RunDirectory, progress: Progress, callbacks: Sequence[Callback] = ()) -> Context:
+def context_of(plan: Plan, directory: RunDirectory, progress: Progress) -> Context:
     """Return what the steps of a run share; sets the number of threads that results depend on."""
     import torch  # noqa: PLC0415 - planning must not load it
 
     from edgedistill.run.context import Context  # noqa: PLC0415 - as above
 
     torch.set_num_threads(plan.keys.threads)
-    return Context(plan.recipe, plan.recipe_folder, directory, plan.keys, progress, callbacks)
+    return Context(plan.recipe, plan.recipe_folder, directory, plan.keys, progress)
 
 
 def _do(
