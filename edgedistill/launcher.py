@@ -1,4 +1,4 @@
-"""Which of several processes this is, as torchrun and `accelerate launch` tell it. Loads no torch."""
+"""Which of several processes this is, as torchrun tells it. Loads no torch."""
 
 from __future__ import annotations
 

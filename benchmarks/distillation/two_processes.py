@@ -4,12 +4,13 @@ Usage: python benchmarks/distillation/two_processes.py [shapes ...] [--seed 0]
 
 Needs `python examples/shapes_teacher.py`. `fashion` is Fashion-MNIST with 100 samples of each class.
 
-Distils with one process and with two (torchrun, gloo), each with one thread: a few steps, and a longer training. As a
-yardstick of what rounding alone does, one process does the same again with its loss multiplied by 1 + 2**-23, the next
-larger float32. Then process 1 of two is killed (SIGKILL) in the middle of the longer training, and the same command is
-started again: the student must have the bits of the two that were left alone. Last, a killed run of one process goes on
-with two, and one of two with one. Written: the differences of outputs and weights, the accuracies, the message, and the
-seconds until everything had ended.
+Distils with one process and with two (torchrun, gloo), each with one thread: one step, a few, and a longer training. As
+yardsticks of what rounding alone does, one process does the same again with its loss multiplied by 1 + 2**-23, the next
+larger float32, and once with two threads, which add in another order. Then process 1 of two is killed (SIGKILL) in the
+middle of the longer training, and the same command is started again: the student must have the bits of those that were
+left alone. Last, a killed run of one process goes on with two, and one of two with one. Written: the differences of
+outputs and weights, the accuracies, the message, and the seconds until everything had ended. What is in the file or in
+the run directories already is not done again.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from edgedistill.run.pipeline import context_of, plan
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = 600
+OTHERS = ("two", "nudged", "two threads")
 STUDENT = "student/student.safetensors"
 CHECKPOINT = "work/distill/checkpoint"
 NUDGE = """
@@ -46,12 +48,12 @@ plain = training.loss_of
 training.loss_of = lambda *args: plain(*args) * (1 + 2**-23)
 runpy.run_module("edgedistill", run_name="__main__", alter_sys=True)
 """
-COMMON = ("distill.baseline=false", "threads=1")
+COMMON = ("distill.baseline=false",)
 RECIPES = {
     "shapes": ("examples/shapes.yaml", ()),
     "fashion": ("examples/fashion_mnist.yaml", ("data.max_per_class=100", "distill.batch_size=64")),
 }
-EPOCHS = {"few steps": "0.5", "longer": "8"}
+EPOCHS = {"one step": "0.05", "few steps": "0.5", "longer": "8"}
 
 
 @dataclass(frozen=True)
@@ -68,23 +70,21 @@ class Setting:
     overrides: tuple[str, ...]
     runs: Path
 
-    def start(self, folder: str, *, processes: int, nudged: bool = False) -> subprocess.Popen[str]:
+    def start(self, folder: str, *, processes: int, threads: int = 1, nudged: bool = False) -> subprocess.Popen[str]:
         """Start a distillation."""
         program = ["-c", NUDGE] if nudged else ["-m", "edgedistill"]
         if processes > 1:
             program = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), *program]
         verb = ["distill", str(self.recipe), "--folder", str(self.runs / folder)]
-        command = [sys.executable, *program, *verb, *self.overrides, *COMMON]
+        command = [sys.executable, *program, *verb, *self.overrides, *COMMON, f"threads={threads}"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    def finish(self, folder: str, *, processes: int, nudged: bool = False) -> float:
-        """Run to the end; return the seconds."""
-        begun = time.monotonic()
-        process = self.start(folder, processes=processes, nudged=nudged)
+    def finish(self, folder: str, *, processes: int, threads: int = 1, nudged: bool = False) -> None:
+        """Run to the end."""
+        process = self.start(folder, processes=processes, threads=threads, nudged=nudged)
         said, _nothing = process.communicate()
         if process.returncode:
             raise SystemExit(said)
-        return time.monotonic() - begun
 
     def killed(self, folder: str, *, processes: int, after_s: float = 0.0) -> dict[str, object]:
         """Kill the last process some seconds after the first checkpoint; return how all ended."""
@@ -111,7 +111,7 @@ class Setting:
 
     def outputs(self, folder: str) -> torch.Tensor:
         """Return the logits of a run's student on samples to evaluate on."""
-        planned = plan(self.recipe, overrides=[*self.overrides, *COMMON], folder=self.runs / folder)
+        planned = plan(self.recipe, overrides=[*self.overrides, *COMMON, "threads=1"], folder=self.runs / folder)
         context = context_of(planned, RunDirectory(planned.folder), SILENT)
         return torch.from_numpy(context.outputs(ModuleExecutor(context.trained_student()), samples=SAMPLES))
 
@@ -165,13 +165,14 @@ def relative(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def of_one_length(setting: Setting) -> dict[str, object]:
-    """Train with one process, with two, and with one whose loss is nudged."""
-    seconds = {"one": setting.finish("one", processes=1), "two": setting.finish("two", processes=2)}
+    """Train with one process, with two, with one whose loss is nudged, and with one of two threads."""
+    setting.finish("one", processes=1)
+    setting.finish("two", processes=2)
     setting.finish("nudged", processes=1, nudged=True)
+    setting.finish("two threads", processes=1, threads=2)
     found = {
-        "apart_from_one": {name: apart(setting, "one", name) for name in ("two", "nudged")},
-        "accuracy": {name: setting.accuracy(name) for name in ("one", "two", "nudged")},
-        "seconds": seconds,
+        "apart_from_one": {name: apart(setting, "one", name) for name in OTHERS},
+        "accuracy": {name: setting.accuracy(name) for name in ("one", *OTHERS)},
     }
     print(json.dumps(found), flush=True)
     return found
@@ -180,6 +181,8 @@ def of_one_length(setting: Setting) -> dict[str, object]:
 def of_killed(setting: Setting, *, seed: int) -> dict[str, object]:
     """Kill process 1 of two, and go on; with as many, and with another number."""
     two = setting.student("two")
+    for folder in ("struck", "from-1-to-2", "from-2-to-1"):
+        shutil.rmtree(setting.runs / folder, ignore_errors=True)
     struck = setting.killed("struck", processes=2, after_s=random.Random(seed).uniform(0, 0.5))
     setting.finish("struck", processes=2)
     student = setting.student("struck")
@@ -207,16 +210,17 @@ def main() -> None:
     same = True
     for name in args.names:
         recipe, overrides = RECIPES[name]
-        found: dict[str, object] = {"recipe": recipe, "overrides": [*overrides, *COMMON]}
+        found = results.setdefault(name, {"recipe": recipe, "overrides": [*overrides, *COMMON]})
         for length, epochs in EPOCHS.items():
             runs = args.runs / f"{name}-{length.replace(' ', '-')}"
-            shutil.rmtree(runs, ignore_errors=True)
             setting = Setting(ROOT / recipe, (*overrides, f"distill.epochs={epochs}"), runs)
-            found[length] = {"epochs": float(epochs), **of_one_length(setting)}
-        killed = of_killed(setting, seed=args.seed)
-        same = same and bool(killed["killed"]["resumed_to_the_same_bits"])  # type: ignore[index] # our own
-        results[name] = found | killed
-        args.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+            if length not in found:
+                found[length] = {"epochs": float(epochs), **of_one_length(setting)}
+                args.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        if "killed" not in found:
+            found |= of_killed(setting, seed=args.seed)
+            args.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        same = same and found["killed"]["resumed_to_the_same_bits"]
     sys.exit(0 if same else 1)
 
 
