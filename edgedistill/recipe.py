@@ -72,8 +72,9 @@ class Views(Section):
 
     @property
     def unused(self) -> set[str]:
-        """Names of the later settings that are not used: left out of hashes, so that earlier hashes stay."""
-        return {name for name in ("noise", "gain") if not getattr(self, name)}
+        """Names of the later settings that are at their defaults: left out of hashes, so that earlier hashes stay."""
+        default = Views()
+        return {name for name in ("noise", "gain", "audio") if getattr(self, name) == getattr(default, name)}
 
 
 class Captured(Section):

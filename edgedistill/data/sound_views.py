@@ -14,6 +14,7 @@ from edgedistill.data.sound import preprocess
 from edgedistill.data.sound_draws import drawn_sounds
 from edgedistill.data.transfer_set import Batch
 from edgedistill.data.view_draws import drawn
+from edgedistill.data.view_kinds import refuse_other_views
 from edgedistill.data.view_mix import mix_in, unmixed
 from edgedistill.errors import DataError
 
@@ -68,7 +69,7 @@ class ViewedSounds:
     def __init__(
         self, samples: Samples, preprocessing: AudioPreprocessing, views: Views, seed: int, *, workers: int = 1
     ) -> None:
-        _refuse_other_views(views)
+        refuse_other_views("audio", views)
         if samples.raw.dtype != np.int16 or samples.raw.shape[1:] != preprocessing.raw_shape:
             raise DataError(
                 "samples",
@@ -206,19 +207,3 @@ def _mask(inputs: NDArray[np.float32], draw: SoundDraw, index: int) -> None:
     if draw.masked_bands is not None:
         first, count = draw.masked_bands[index].tolist()
         inputs[:, :, first : first + count] = 0
-
-
-def _refuse_other_views(views: Views) -> None:
-    used = {
-        "flip": views.flip,
-        "shift": views.shift > 0,
-        "crop": views.crop < 1,
-        "drop_words": views.drop_words > 0,
-    }
-    for name in (name for name, on in used.items() if on):
-        raise DataError(
-            f"'data.views.{name}'",
-            found="the samples are sounds",
-            wanted="texts" if name == "drop_words" else "images",
-            fix=f"remove '{name}'; sounds have `data.views.audio`",
-        )

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgedistill.data.checks import refuse_large
 from edgedistill.data.transfer_set import Batch
+from edgedistill.data.view_kinds import refuse_other_views
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class TokenizedTexts:
     """
 
     def __init__(self, samples: Samples, tokenizer: Tokenizer, views: Views, seed: int, *, workers: int = 1) -> None:
-        _refuse_other_views(views)
+        refuse_other_views("text", views)
         self.samples, self.workers = samples, workers
         self.tokenizer = tokenizer
         self.preprocessing: Preprocessing = tokenizer.preprocessing
@@ -172,22 +173,3 @@ class RecordedAnswers:
     def plain(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
         """Return the answers to some samples."""
         return self.batch(indices, view=0)
-
-
-def _refuse_other_views(views: Views) -> None:
-    used = {
-        "flip": views.flip,
-        "shift": views.shift > 0,
-        "crop": views.crop < 1,
-        "mixup": views.mixup > 0,
-        "noise": views.noise > 0,
-        "gain": views.gain > 0,
-    }
-    used["audio"] = views.audio != type(views.audio)()
-    for name in (name for name, on in used.items() if on):
-        raise DataError(
-            f"'data.views.{name}'",
-            found="the samples are texts",
-            wanted={"mixup": "numbers that can be mixed", "audio": "sounds"}.get(name, "images"),
-            fix=f"remove '{name}'; texts have `drop_words`",
-        )

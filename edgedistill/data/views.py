@@ -14,6 +14,7 @@ from edgedistill.data.sound_views import ViewedSounds
 from edgedistill.data.text_views import TokenizedTexts
 from edgedistill.data.transfer_set import Batch
 from edgedistill.data.view_draws import drawn
+from edgedistill.data.view_kinds import refuse_other_views
 from edgedistill.data.view_mix import mix_in, unmixed
 from edgedistill.data.view_pixels import cropped, mirrored, shifted
 from edgedistill.errors import DataError
@@ -85,11 +86,11 @@ class ViewedSamples:
         workers: threads that may make its batches.
 
     Raises:
-        DataError: a view that needs images is asked for of arrays, or the samples have another shape.
+        DataError: a view is asked for that such samples do not have, or the samples have another shape.
     """
 
     def __init__(self, samples: Samples, preprocessing: Viewed, views: Views, seed: int, *, workers: int = 1) -> None:
-        _refuse_image_views(preprocessing, views)
+        refuse_other_views(preprocessing.kind, views)
         _refuse_other_shape(samples, preprocessing)
         self.samples, self.workers = samples, workers
         self._raw = cast("NDArray[np.uint8] | NDArray[np.float32]", samples.raw)  # the dtype was compared just now
@@ -111,7 +112,7 @@ class ViewedSamples:
             "views/1",
             self.samples.fingerprint,
             self.preprocessing.model_dump_json(),
-            self._views.model_dump_json(exclude={"audio"} | self._views.unused),
+            self._views.model_dump_json(exclude=self._views.unused),
             str(self._seed),
         ):
             digest.update(part.encode() + b"\n")
@@ -203,31 +204,6 @@ class ViewedSamples:
         if draw.flip is not None:
             images = mirrored(images, draw.flip[chosen])
         return images
-
-
-def _refuse_image_views(preprocessing: Preprocessing, views: Views) -> None:
-    if views.drop_words:
-        raise DataError(
-            "'data.views.drop_words'", found=f"the samples are {preprocessing.kind}s", wanted="texts", fix="remove it"
-        )
-    _refuse_sound_views(views, found=f"the samples are {preprocessing.kind}s")
-    if preprocessing.kind == "image":
-        for name in {"noise", "gain"} - views.unused:
-            raise DataError(f"'data.views.{name}'", found="the samples are images", wanted="arrays", fix="remove it")
-        return
-    used = {"flip": views.flip, "shift": views.shift > 0, "crop": views.crop < 1}
-    for name in (name for name, on in used.items() if on):
-        raise DataError(
-            f"'data.views.{name}'",
-            found="the samples are arrays",
-            wanted="images",
-            fix=f"remove '{name}', or set 'data.preprocessing.kind: image'",
-        )
-
-
-def _refuse_sound_views(views: Views, *, found: str) -> None:
-    if views.audio != type(views.audio)():
-        raise DataError("'data.views.audio'", found=found, wanted="sounds", fix="remove it")
 
 
 def _refuse_other_shape(samples: Samples, preprocessing: Preprocessing) -> None:

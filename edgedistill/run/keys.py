@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from edgedistill.distill.methods.chosen import ChosenLoss
     from edgedistill.quantize.spec import QuantSpec
-    from edgedistill.recipe import Data, Recipe, TargetChoice
+    from edgedistill.recipe import Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
 VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 3, "bench": 2, "devices": 1}
@@ -190,7 +190,7 @@ class Keys:
         found: dict[str, object] = {
             "source": self.inversion if inversion.is_data(self.recipe) else self._source,
             "preprocessing": data.preprocessing.model_dump(mode="json"),
-            "views": data.views.model_dump(mode="json", exclude=_inapplicable(data) | data.views.unused),
+            "views": data.views.model_dump(mode="json", exclude=data.views.unused),
             "classes": data.classes,
             "task": str(self.recipe.task),
         }
@@ -255,11 +255,6 @@ class Keys:
     @cached_property
     def _student(self) -> str:
         return fingerprints.fingerprint(self.recipe.student, self.recipe_folder)
-
-
-def _inapplicable(data: Data) -> set[str]:
-    """Return the views that such samples do not have, so that keys from before those were known stay."""
-    return set() if data.preprocessing.kind == "audio" else {"audio"}
 
 
 def _options(choice: TargetChoice) -> dict[str, object]:
