@@ -33,16 +33,8 @@ def measurement_in_run(run_folder: Path, name: str) -> Measurement:
         UnsafeFileError: the path leaves the run directory, or the file is larger than `MAX_BYTES`.
         DataError: the file is missing, or is no measurement.
     """
-    root = run_folder.resolve()
-    path = (root / name).resolve()
     thing = f"measurement '{name}'"
-    if not path.is_relative_to(root):
-        raise UnsafeFileError(thing, found="a path out of the run directory")
-    if not path.is_file():
-        raise DataError(thing, found="the file does not exist", fix="run the bench stage again")
-    if path.stat().st_size > MAX_BYTES:
-        raise UnsafeFileError(thing, found=f"{path.stat().st_size:,} bytes", wanted=f"at most {MAX_BYTES:,}")
-    return measurement_from_file(path)
+    return measurement_from_file(_file_in_run(run_folder, name, thing=thing, stage="bench", max_bytes=MAX_BYTES))
 
 
 def picture_in_run(run_folder: Path, name: str) -> str:
@@ -56,16 +48,8 @@ def picture_in_run(run_folder: Path, name: str) -> str:
         UnsafeFileError: the path leaves the run directory, or the file is larger than `MAX_PICTURE_BYTES`.
         DataError: the file is missing, or is no PNG.
     """
-    root = run_folder.resolve()
-    path = (root / name).resolve()
     thing = f"picture '{name}'"
-    if not path.is_relative_to(root):
-        raise UnsafeFileError(thing, found="a path out of the run directory")
-    if not path.is_file():
-        raise DataError(thing, found="the file does not exist", fix="run the teach stage again")
-    if path.stat().st_size > MAX_PICTURE_BYTES:
-        raise UnsafeFileError(thing, found=f"{path.stat().st_size:,} bytes", wanted=f"at most {MAX_PICTURE_BYTES:,}")
-    content = path.read_bytes()
+    content = _file_in_run(run_folder, name, thing=thing, stage="teach", max_bytes=MAX_PICTURE_BYTES).read_bytes()
     if not content.startswith(PNG):
         raise DataError(thing, found="no PNG")
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
@@ -79,3 +63,21 @@ def steady_ms(measurement: Measurement) -> tuple[NDArray[np.float64], ...]:
         for process, finding in pairs
         if finding.begins is not None
     )
+
+
+def _file_in_run(run_folder: Path, name: str, *, thing: str, stage: str, max_bytes: int) -> Path:
+    """Return the path of a file that lies in the run directory and is not too large.
+
+    Raises:
+        UnsafeFileError: the path leaves the run directory, or the file is too large.
+        DataError: the file is missing.
+    """
+    root = run_folder.resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise UnsafeFileError(thing, found="a path out of the run directory")
+    if not path.is_file():
+        raise DataError(thing, found="the file does not exist", fix=f"run the {stage} stage again")
+    if path.stat().st_size > max_bytes:
+        raise UnsafeFileError(thing, found=f"{path.stat().st_size:,} bytes", wanted=f"at most {max_bytes:,}")
+    return path
