@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from edgedistill.data.few_labels import labelled_alone, with_few_labels
-from edgedistill.data.views import transfer_set
+from edgedistill.data.few_labels import with_few_labels
 from edgedistill.distill.schedule import seed_of
 from edgedistill.distill.student import distill, train_alone
 from edgedistill.run.context import Context
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from edgedistill.data.transfer_set import Samples, TransferSet
+    from edgedistill.data.transfer_set import Samples
     from edgedistill.progress import Progress
     from edgedistill.recipe import Distill, Recipe
 
@@ -73,18 +72,13 @@ class Pair:
         """Return so many training samples, the same number of each class, over and over, `length` in all."""
         train = self.context.train
         kept = np.flatnonzero(self.few_labels(count / len(train), seed).labels >= 0)
-        return labelled_alone(with_only(train, np.resize(kept, length), name=f"few {count} {seed} {length}"))
-
-    def in_views(self, samples: Samples) -> TransferSet:
-        """Return samples in the recipe's views."""
-        data = self.recipe.data
-        return transfer_set(samples, data.preprocessing, data.views, self.recipe.seed, tokenizer=self.context.tokenizer)
+        return with_only(train, np.resize(kept, length), name=f"few {count} {seed} {length}")
 
     def alone(self, samples: Samples, seed: int) -> float:
         """Return the score of a student that learns from the labels alone."""
-        student = self.student(seed)
-        shown = self.in_views(labelled_alone(samples))
-        train_alone(student, shown, settings=self.recipe.distill, seed=seed, progress=self.progress)
+        student, context = self.student(seed), self._context(self.recipe)
+        context.train, context.tokenizer = samples, self.context.tokenizer
+        train_alone(student, context.labelled_set, settings=self.recipe.distill, seed=seed, progress=self.progress)
         return self.context.test_score(student)
 
     def distilled(self, samples: Samples, seed: int, settings: Distill | None = None) -> float:
