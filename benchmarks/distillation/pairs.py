@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from edgedistill.data.few_labels import with_few_labels
+from edgedistill.data.transfer_set import part_of
 from edgedistill.distill.schedule import seed_of
 from edgedistill.distill.student import distill, train_alone
 from edgedistill.run.context import Context
@@ -29,7 +30,6 @@ from edgedistill.run.keys import Keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
     from torch import nn
 
     from edgedistill.data.transfer_set import Samples
@@ -72,7 +72,7 @@ class Pair:
         """Return so many training samples, the same number of each class, over and over, `length` in all."""
         train = self.context.train
         kept = np.flatnonzero(self.few_labels(count / len(train), seed).labels >= 0)
-        return with_only(train, np.resize(kept, length), name=f"few {count} {seed} {length}")
+        return part_of(train, np.resize(kept, length), name=f"few {count} {seed} {length}")
 
     def alone(self, samples: Samples, seed: int) -> float:
         """Return the score of a student that learns from the labels alone."""
@@ -107,18 +107,6 @@ class Pair:
     def _context(self, recipe: Recipe) -> Context:
         folder = RunDirectory(Path("runs") / "comparisons" / recipe.name)
         return Context(recipe, self.home, folder, Keys(recipe, self.home), self.progress)
-
-
-def with_only(samples: Samples, indices: NDArray[np.int64], *, name: str) -> Samples:
-    """Return some of the samples, in the order of their indices."""
-    answers = None if samples.answers is None else samples.answers[indices]
-    return replace(
-        samples,
-        raw=samples.raw[indices],
-        labels=samples.labels[indices],
-        answers=answers,
-        fingerprint=f"{samples.fingerprint}/{name}",
-    )
 
 
 class Trials:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgedistill.data.masks import strata
+from edgedistill.data.transfer_set import part_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,14 +29,7 @@ def at_most_per_class(samples: Samples, most: int, *, seed: int) -> Samples:
     chosen = chosen_per_class(strata(samples.labels), most, seed=seed)
     if len(chosen) == len(samples):
         return samples
-    text = f"{samples.fingerprint}|max_per_class {most}|{hashlib.sha256(chosen.tobytes()).hexdigest()}"
-    return replace(
-        samples,
-        raw=samples.raw[chosen],
-        labels=samples.labels[chosen],
-        answers=None if samples.answers is None else samples.answers[chosen],
-        fingerprint=hashlib.sha256(text.encode()).hexdigest(),
-    )
+    return part_of(samples, chosen, name=f"max_per_class {most}")
 
 
 def chosen_per_class(labels: NDArray[np.int64], most: int, *, seed: int) -> NDArray[np.int64]:

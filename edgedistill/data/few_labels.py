@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.data.masks import strata
-from edgedistill.data.transfer_set import UNKNOWN, Samples
+from edgedistill.data.transfer_set import UNKNOWN, part_of
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edgedistill.data.transfer_set import Samples
 
 
 def labelled_members(labels: NDArray[np.int64], *, share: float, seed: int) -> NDArray[np.int64]:
@@ -40,13 +42,13 @@ def with_few_labels(samples: Samples, *, share: float, seed: int) -> Samples:
     """Return the same samples, with the labels beyond a share unknown; their fingerprint stays.
 
     Args:
-        samples: they are left as they are.
+        samples: they are left as they are; of masks, whole ones are unknown.
         share: 0 to 1; 0 knows no label.
         seed: as in `labelled_members`.
     """
     labels = np.full_like(samples.labels, UNKNOWN)
     if share:
-        kept = labelled_members(samples.labels, share=share, seed=seed)
+        kept = labelled_members(strata(samples.labels), share=share, seed=seed)
         labels[kept] = samples.labels[kept]
     return replace(samples, labels=labels)
 
@@ -69,12 +71,4 @@ def labelled_alone(samples: Samples) -> Samples:
         )
     if len(known) == len(samples):
         return samples
-    shown = np.resize(known, len(samples))
-    answers = None if samples.answers is None else samples.answers[shown]
-    return replace(
-        samples,
-        raw=samples.raw[shown],
-        labels=samples.labels[shown],
-        answers=answers,
-        fingerprint=f"{samples.fingerprint}/labelled",
-    )
+    return part_of(samples, np.resize(known, len(samples)), name="labelled")

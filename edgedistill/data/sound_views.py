@@ -12,7 +12,7 @@ import numpy as np
 from edgedistill.data.noise import OCTAVES, mixed
 from edgedistill.data.sound import preprocess
 from edgedistill.data.sound_draws import drawn_sounds
-from edgedistill.data.transfer_set import Batch
+from edgedistill.data.transfer_set import Batch, checked_indices, require_view
 from edgedistill.data.view_draws import drawn
 from edgedistill.data.view_kinds import refuse_other_views
 from edgedistill.data.view_mix import mix_in, unmixed
@@ -119,9 +119,8 @@ class ViewedSounds:
         Raises:
             DataError: there is no such view or no such sound.
         """
-        if not 0 <= view < self.view_count:
-            raise DataError(f"view {view}", found=f"the set has {self.view_count} views, counted from 0")
-        chosen = self._checked(indices)
+        require_view(view, count=self.view_count)
+        chosen = checked_indices(indices, count=len(self))
         inputs, labels = self._inputs(chosen, view), self.samples.labels[chosen]
         draw = self._mix(view=view)
         if draw.partner is None or draw.mix is None:
@@ -136,15 +135,8 @@ class ViewedSounds:
         Raises:
             DataError: there is no such sound.
         """
-        chosen = self._checked(indices)
+        chosen = checked_indices(indices, count=len(self))
         return unmixed(self._inputs(chosen, None), self.samples.labels[chosen])
-
-    def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        chosen = np.asarray(indices, np.int64).reshape(-1)
-        outside = chosen[(chosen < 0) | (chosen >= len(self))]
-        if len(outside):
-            raise DataError(f"sample {outside[0]}", found=f"the set has {len(self)} samples, counted from 0")
-        return chosen
 
     def _empty(self, view: int | None) -> _Kept:  # noqa: ARG002 - the key it is kept under
         inputs = np.empty((len(self), *self.preprocessing.input_shape), np.float32)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.data.checks import refuse_large
-from edgedistill.data.transfer_set import Batch
+from edgedistill.data.transfer_set import Batch, checked_indices, require_view
 from edgedistill.data.view_kinds import refuse_other_views
 from edgedistill.errors import DataError
 
@@ -85,8 +85,7 @@ class TokenizedTexts:
         Raises:
             DataError: there is no such view or no such text.
         """
-        if not 0 <= view < self.view_count:
-            raise DataError(f"view {view}", found=f"the set has {self.view_count} views, counted from 0")
+        require_view(view, count=self.view_count)
         return self._batch(indices, view if self.view_count > 1 else None)
 
     def plain(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
@@ -98,10 +97,7 @@ class TokenizedTexts:
         return self._batch(indices, None)
 
     def _batch(self, indices: Sequence[int] | NDArray[np.int64], view: int | None) -> Batch:
-        chosen = np.asarray(indices, np.int64).reshape(-1)
-        outside = chosen[(chosen < 0) | (chosen >= len(self))]
-        if len(outside):
-            raise DataError(f"sample {outside[0]}", found=f"the set has {len(self)} samples, counted from 0")
+        chosen = checked_indices(indices, count=len(self))
         labels = self.samples.labels[chosen]
         none = np.zeros(len(chosen), np.float32)
         return Batch(inputs=self._ids(view)[chosen], labels=labels, mixed_labels=labels, mix=none)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgedistill.data.preprocessing import Preprocessing
@@ -96,3 +100,44 @@ class TransferSet(Protocol):
 
     def plain(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
         """Return samples preprocessed and not varied, as in evaluation."""
+
+
+def part_of(samples: Samples, chosen: NDArray[np.int64], *, name: str) -> Samples:
+    """Return some samples, in the order of their numbers, which may repeat.
+
+    Args:
+        samples: they are left as they are.
+        chosen: (n,), int64.
+        name: of the choice, for the fingerprint.
+    """
+    text = f"{samples.fingerprint}|{name}|{hashlib.sha256(chosen.tobytes()).hexdigest()}"
+    return replace(
+        samples,
+        raw=samples.raw[chosen],
+        labels=samples.labels[chosen],
+        answers=None if samples.answers is None else samples.answers[chosen],
+        fingerprint=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def require_view(view: int, *, count: int) -> None:
+    """Check the number of a view.
+
+    Raises:
+        DataError: there is no such view.
+    """
+    if not 0 <= view < count:
+        raise DataError(f"view {view}", found=f"the set has {count} views, counted from 0")
+
+
+def checked_indices(indices: Sequence[int] | NDArray[np.int64], *, count: int) -> NDArray[np.int64]:
+    """Return the numbers of some samples, (n,), int64.
+
+    Raises:
+        DataError: there is no such sample.
+    """
+    chosen = np.asarray(indices, np.int64).reshape(-1)
+    outside = chosen[(chosen < 0) | (chosen >= count)]
+    if len(outside):
+        raise DataError(f"sample {outside[0]}", found=f"the set has {count} samples, counted from 0")
+    return chosen

@@ -12,7 +12,7 @@ from edgedistill.data.arrays import preprocess
 from edgedistill.data.masks import are_masks, moved
 from edgedistill.data.sound_views import ViewedSounds
 from edgedistill.data.text_views import TokenizedTexts
-from edgedistill.data.transfer_set import Batch
+from edgedistill.data.transfer_set import Batch, checked_indices, require_view
 from edgedistill.data.view_draws import drawn
 from edgedistill.data.view_kinds import refuse_other_views
 from edgedistill.data.view_mix import mix_in, unmixed
@@ -133,9 +133,8 @@ class ViewedSamples:
         Raises:
             DataError: there is no such view or no such sample.
         """
-        if not 0 <= view < self.view_count:
-            raise DataError(f"view {view}", found=f"the set has {self.view_count} views, counted from 0")
-        chosen = self._checked(indices)
+        require_view(view, count=self.view_count)
+        chosen = checked_indices(indices, count=len(self))
         draw = self._draw(view=view)
         inputs = self._inputs(chosen, draw)
         labels = self._labels(chosen, draw)
@@ -151,15 +150,8 @@ class ViewedSamples:
         Raises:
             DataError: there is no such sample.
         """
-        chosen = self._checked(indices)
+        chosen = checked_indices(indices, count=len(self))
         return unmixed(preprocess(self._raw[chosen], self._manifest), self.samples.labels[chosen])
-
-    def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        chosen = np.asarray(indices, np.int64).reshape(-1)
-        outside = chosen[(chosen < 0) | (chosen >= len(self))]
-        if len(outside):
-            raise DataError(f"sample {outside[0]}", found=f"the set has {len(self)} samples, counted from 0")
-        return chosen
 
     def _inputs(self, chosen: NDArray[np.int64], draw: ViewDraw) -> NDArray[np.float32]:
         """Return varied, preprocessed samples (batch, *input_shape), without mixup."""

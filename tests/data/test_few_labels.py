@@ -71,3 +71,15 @@ def test_alone_sees_everything_where_everything_has_a_label() -> None:
 def test_alone_without_any_label_is_refused() -> None:
     with pytest.raises(DataError, match="no training sample has a label"):
         labelled_alone(with_few_labels(some_samples(), share=0, seed=0))
+
+
+def test_masks_keep_or_lose_their_label_whole() -> None:
+    masks = np.repeat(np.arange(20) % 2, 9).reshape(20, 3, 3)
+    raw = np.arange(20, dtype=np.uint8)[:, None, None, None].repeat(3, 1).repeat(3, 2)
+    few = with_few_labels(Samples(raw=raw, labels=masks, classes=("a", "b"), fingerprint="f"), share=0.2, seed=1)
+    known = (few.labels != UNKNOWN).reshape(20, -1)
+    assert (known.all(1) == known.any(1)).all()
+    assert known.any(1).sum() == 4
+    alone = labelled_alone(few)
+    assert len(alone) == 20
+    assert (alone.labels == masks[alone.raw[:, 0, 0, 0].astype(int)]).all()
