@@ -215,6 +215,14 @@ class Context:
             )
         return student
 
+    @cached_property
+    def student_on_the_proof(self) -> float | None:
+        """The fp32 student's score on the samples of `verify`; None where they are the whole evaluation set."""
+        samples = self.recipe.verify.samples
+        if samples is None or samples >= len(self.test):
+            return None
+        return self.judge.score(self.outputs(ModuleExecutor(self.trained_student()), samples=samples))
+
     def started_student(self) -> tuple[nn.Module, str]:
         """Return the student as distillation starts with it, and what it took over from its teacher, in words."""
         student, start = self.new_student(), self.recipe.student.start

@@ -216,13 +216,19 @@ def _accuracy_gates(recipe: Recipe, ladder: Sequence[Rung]) -> Iterator[GateReco
         if rung.value is None:
             yield GateRecord(name=name, passed=None, found=rung.note, wanted=f"at most {100 * limit:.2f} points lost")
             continue
-        drop = student.value - rung.value
+        reference = student.value if rung.student is None else rung.student
+        drop = reference - rung.value
         yield GateRecord(
             name=name,
             passed=drop <= limit,
-            found=f"{rung.value:.2%}, {_points(drop)} the fp32 student's {student.value:.2%}",
+            found=f"{rung.value:.2%}, {_points(drop)} the fp32 student's {reference:.2%}{_of(rung)}",
             wanted=f"at most {100 * limit:.2f} points lost",
         )
+
+
+def _of(rung: Rung) -> str:
+    """Return which samples a comparison is of, where they are not the evaluation set."""
+    return "" if rung.student is None else f" on the same {rung.n:,} samples"
 
 
 def _points(drop: float) -> str:

@@ -31,6 +31,8 @@ class Rung(Record):
     """Share from 0 to 1; none when it was not run."""
     n: int
     """Evaluation samples."""
+    student: float | None = None
+    """The fp32 student's value on the same samples, where they are a part of the evaluation set."""
     execution: Execution
     """What stands behind the value."""
     executor: str

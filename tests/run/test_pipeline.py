@@ -187,3 +187,15 @@ def test_a_student_alone_learns_from_the_labelled_samples_only(
     assert (alone.labels != UNKNOWN).all()
     assert (whole.labels != UNKNOWN).mean() == pytest.approx(0.1, abs=0.01)
     assert len({image.tobytes() for image in alone.raw}) <= (whole.labels != UNKNOWN).sum()
+
+
+def test_a_proof_on_a_part_records_the_student_on_that_part(finished: Path, cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "run", tmp_path / "run")
+    overrides = [f"cache.folder={cache}", "verify.samples=37"]
+    summary = execute(plan(finished / "recipe.yaml", overrides=overrides, folder=tmp_path / "run", until=Stage.VERIFY))
+    assert summary_from_file(finished / "run" / FILE).ladder[-2].student is None
+    artifact = next(rung for rung in summary.ladder if rung.stage == "artifact")
+    assert artifact.n == 37
+    assert artifact.student is not None
+    assert artifact.student * 37 == pytest.approx(round(artifact.student * 37))
+    assert any("on the same 37 samples" in gate.found for gate in summary.gates)

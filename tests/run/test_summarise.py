@@ -75,6 +75,15 @@ def test_the_accuracy_gate_compares_with_the_fp32_student() -> None:
     assert verdicts(summary_of({"rungs": [rung("student", 0.9), rung("program", 0.69)]})) == [False]
 
 
+def test_an_artifact_run_on_a_part_is_compared_with_the_student_on_that_part() -> None:
+    part = {**rung("artifact", 0.7), "student": 0.95}
+    (gate,) = summary_of({"rungs": [rung("student", 0.6), part]}).gates
+    assert gate.passed is False
+    assert "25.00 points below the fp32 student's 95.00% on the same 100 samples" in gate.found
+    lucky = {**rung("artifact", 0.7), "student": 0.71}
+    assert verdicts(summary_of({"rungs": [rung("student", 0.95), lucky]})) == [True]
+
+
 def test_one_tensor_that_differs_fails_the_read_back() -> None:
     assert verdicts(summary_of({"artifact": artifact(equal=10)})) == [True]
     assert verdicts(summary_of({"artifact": artifact(equal=9)})) == [False]

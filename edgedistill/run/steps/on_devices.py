@@ -154,14 +154,14 @@ def verify_on_devices(context: Context, choice: TargetChoice, *, step: str) -> O
     artifact, _ = open_artifact(artifact_folder(context, choice))
     program = ProgramExecutor(load_program(program_folder(context, context.keys.spec(choice))))
     reference = context.outputs(program, samples=context.recipe.verify.samples)
+    student = context.student_on_the_proof
 
     def verified(executor: DeviceExecutor) -> Result:
         outputs = context.outputs(executor, samples=context.recipe.verify.samples)
         size, judge = model_bytes(artifact), context.judge
+        reached = rung("artifact", executor, outputs, judge, target=work.title, size_bytes=size, student=student)
         return {
-            "rungs": [
-                rung("artifact", executor, outputs, judge, target=work.title, size_bytes=size).model_dump(mode="json")
-            ],
+            "rungs": [reached.model_dump(mode="json")],
             "parity": [_compared(context, work.title, program, reference, executor, outputs).model_dump(mode="json")],
             "confusion": [
                 item.model_dump(mode="json") for item in confusions(f"artifact {executor.name}", outputs, judge)

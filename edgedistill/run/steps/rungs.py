@@ -28,15 +28,17 @@ def rung(
     target: str | None = None,
     parameters: int | None = None,
     size_bytes: int | None = None,
+    student: float | None = None,
     note: str = "",
 ) -> Rung:
-    """Return the rung of outputs (n, ...) of the evaluation set's first n samples."""
+    """Return the rung of outputs (n, ...) of the evaluation set's first n samples; see `Rung` for the rest."""
     return Rung(
         stage=stage,
         target=target,
         metric=judge.metric,
         value=judge.score(outputs),
         n=judge.count(len(outputs)),
+        student=student,
         execution=executor.execution,
         executor=executor.label,
         parameters=parameters,

@@ -78,7 +78,7 @@ class _Proof:
         program = load_program(program_folder(self.context, self.context.keys.spec(self.choice)))
         before: Executor = ProgramExecutor(program)
         reference = self._outputs(before)
-        size = model_bytes(artifact)
+        size, student = model_bytes(artifact), self.context.student_on_the_proof
         for executor in target.executors(artifact):
             reason = self._reason_to_skip(executor)
             try:
@@ -92,7 +92,9 @@ class _Proof:
                 self._not_run(before, executor, reason)
                 continue
             judge = self.context.judge
-            self.rungs.append(rung("artifact", executor, outputs, judge, target=self.title, size_bytes=size))
+            self.rungs.append(
+                rung("artifact", executor, outputs, judge, target=self.title, size_bytes=size, student=student)
+            )
             self.confusion.extend(confusions(f"artifact {executor.name}", outputs, judge))
             subject = Subject("artifact", executor.execution, self.title)
             self.agreement += agreement_records(self.context, subject, outputs)
