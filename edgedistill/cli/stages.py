@@ -99,8 +99,10 @@ def _show(summary: "Summary", planned: "Plan", *, as_json: bool) -> None:
     if as_json:
         document(summary.model_dump(mode="json"))
         return
-    if summary.synthetic:
-        say(f"synthetic data: {summary.synthetic}")
+    if summary.evaluated_on:
+        say(f"synthetic data: {summary.evaluated_on}")
+    elif summary.synthetic:
+        say(f"learned from synthetic data: {summary.synthetic}; evaluated on samples that are not")
     _show_ladder(summary)
     for gate in summary.gates:
         verdict = {True: "passed", False: "FAILED", None: "not run"}[gate.passed]

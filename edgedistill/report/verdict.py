@@ -172,6 +172,9 @@ def _accuracy(summary: Summary, artifact: ArtifactRecord | None) -> Headline:
     if any(record.used_as == "evaluation set" for record in summary.synthesis):
         detail = f"There is no evaluation set. {rung_value(reached)}, n = {count(reached.n)}"
         return Headline("Accuracy", "not measured", detail, reached.execution)
+    if teacher.n != reached.n:
+        detail = f"artifact, n = {count(reached.n)}; teacher {rung_value(teacher)} on n = {count(teacher.n)}"
+        return Headline("Accuracy", rung_value(reached), detail, reached.execution)
     detail = f"teacher \N{RIGHTWARDS ARROW} artifact, n = {count(reached.n)}"
     if teacher.metric == reached.metric == ACCURACY:
         detail = f"{points(reached.value - teacher.value)} points: {detail}"

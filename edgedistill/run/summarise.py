@@ -65,10 +65,12 @@ def summarise(
     shares = tuple(_all(results, "integer_share", IntegerShareRecord))
     inspections = tuple(_all(results, "inspections", InspectionRecord))
     synthesis = tuple(_all(results, "synthesis", SynthesisRecord))
+    key = "synthetic_evaluation"
     return Summary(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
         synthetic=next((str(result["synthetic"]) for result in results if "synthetic" in result), ""),
+        synthetic_evaluation=next((str(result[key]) for result in results if key in result), None),
         classes=_classes(results),
         versions=_versions(),
         machine=_machine(),

@@ -462,7 +462,9 @@ class Summary(Record):
     recipe: dict[str, object]
     """The recipe as it was run, defaults filled in."""
     synthetic: str = ""
-    """What made the samples, where no sensor or person did."""
+    """What made the training samples, where no sensor or person did."""
+    synthetic_evaluation: str | None = None
+    """The same of the evaluation samples; none where that was not recorded: then they are as the training samples."""
     classes: tuple[str, ...]
     versions: dict[str, str]
     """edgedistill, python, torch, onnx, onnxruntime, numpy."""
@@ -489,6 +491,11 @@ class Summary(Record):
     abstention: tuple[AbstentionCurve, ...] = ()
     synthesis: tuple[SynthesisRecord, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def evaluated_on(self) -> str:
+        """What made the evaluation samples, where no sensor or person did."""
+        return self.synthetic if self.synthetic_evaluation is None else self.synthetic_evaluation
 
 
 def summary_from_file(path: Path) -> Summary:

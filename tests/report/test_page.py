@@ -88,7 +88,16 @@ def test_a_summary_with_nothing_optional_still_has_the_sections_that_matter(
 def test_synthetic_data_are_called_so_beside_the_verdict(full: Summary, run_folder: Layer) -> None:
     assert "Synthetic data" not in read(run_folder(full)).text
     page = read(run_folder(full.model_copy(update={"synthetic": "speech synthesised by a test"})))
-    assert "Synthetic data: speech synthesised by a test." in page.text
+    assert "Synthetic data: speech synthesised by a test. Accuracy on this page says nothing of" in page.text
+
+
+def test_real_samples_of_a_student_that_learned_from_synthetic_ones_are_not_called_synthetic(
+    full: Summary, run_folder: Layer
+) -> None:
+    made = {"synthetic": "synthesised from the teacher", "synthetic_evaluation": ""}
+    text = read(run_folder(full.model_copy(update=made))).text
+    assert "Learned from synthetic data: synthesised from the teacher. Accuracy is measured on samples that are" in text
+    assert "says nothing of recorded data" not in text
 
 
 @pytest.mark.parametrize("variant", ["full", "not_run", "failed", "minimal"])

@@ -80,3 +80,11 @@ def test_an_artifact_is_compared_with_the_student_beside_which_it_was_measured(f
 
 def test_nothing_to_say_is_said(minimal: Summary) -> None:
     assert [item.figure for item in headlines_of(minimal)] == ["not run", "not built", "not measured"]
+
+
+def test_the_headline_sets_no_values_of_unlike_samples_side_by_side(full: Summary) -> None:
+    part = [rung.model_copy(update={"n": 200}) if rung.stage == "artifact" else rung for rung in full.ladder]
+    accuracy = headlines_of(full.model_copy(update={"ladder": tuple(part)}))[0]
+    assert "\N{RIGHTWARDS ARROW}" not in accuracy.figure
+    assert accuracy.detail.startswith("artifact, n = 200; teacher ")
+    assert "points" not in accuracy.detail

@@ -69,6 +69,7 @@ def teach(context: Context, group: Group) -> Outcome:
             "hit_rate": soft_targets.hit_rate,
             "teacher_outputs": [outputs_record(soft_targets, context.storage).model_dump(mode="json")],
             "synthetic": context.train.synthetic,
+            "synthetic_evaluation": context.test.synthetic,
             "notes": [*notes, *_synthesis_notes(context)],
             "synthesis": [record.model_dump(mode="json") for record in context.synthesis.records],
         },
