@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,8 @@ from edgedistill.quantize.program import QuantizedProgram
 from edgedistill.quantize.spec import BiasType
 
 if TYPE_CHECKING:
+    from torch.fx.node import Argument
+
     from edgedistill.quantize.spec import QuantSpec
 
 SMALLEST_HALF = 2.0**-24  # the smallest subnormal of fp16
@@ -109,11 +112,14 @@ class _Writer:
                 delattr(self.graph.get_submodule(owner), last)
 
     def hold_floats_in_half(self) -> None:
-        """Make every float constant that is left one that fp16 holds: tables, gains of norms, masks.
+        """Make every float that is left one that fp16 holds: tables, gains and epsilons of norms, factors, masks.
 
         A target with fp16 biases types its whole remainder so, and its file could not hold the others.
         """
         for node in self.graph.graph.nodes:
+            if node.op == "call_function" and node.target not in (QUANTIZE, DEQUANTIZE):
+                node.args = fx.node.map_aggregate(node.args, _scalar_in_half)
+                node.kwargs = fx.node.map_aggregate(node.kwargs, _scalar_in_half)
             if node.op != "get_attr" or any(user.target in (QUANTIZE, DEQUANTIZE) for user in node.users):
                 continue
             constant = attribute(self.graph, node)
@@ -135,6 +141,13 @@ class _Writer:
     def _buffer(self, name: str, value: Tensor) -> fx.Node:
         self.graph.register_buffer(name, value)
         return self.graph.graph.get_attr(name)
+
+
+def _scalar_in_half(value: Argument) -> Argument:
+    """Return an argument of an operator: a finite float as the nearest that fp16 holds, anything else as it is."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    return float(nearest_half(torch.tensor(value)))
 
 
 def nearest_half(values: Tensor) -> Tensor:

@@ -117,7 +117,8 @@ class Keys:
         temperature = self.recipe.distill.soft_targets.temperature
         more = {} if spec == self.first_spec else {"after": self.quantize(self.first_spec)}
         if spec.bias == BiasType.FP16:
-            more["floats"] = "fp16"  # since every float constant is held in fp16 with these; others stay as they were
+            # since every float constant and factor is held in fp16 with these; others stay as they were
+            more["floats"] = "fp16, factors too"
         return self._key(
             "quantize", student=self.distill, spec=spec.key, settings=settings, temperature=temperature, **more
         )

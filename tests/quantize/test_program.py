@@ -8,7 +8,7 @@ from small_models import images, program_of, residual
 from torch import Tensor, nn
 
 from edgedistill.errors import ModelError
-from edgedistill.quantize.program import DESCRIPTION_FILE, load_program
+from edgedistill.quantize.program import DESCRIPTION_FILE, QuantizedProgram, load_program
 from edgedistill.quantize.spec import BiasType, Placement, QuantSpec, ScaleFormat
 
 
@@ -49,14 +49,20 @@ class Normed(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.last = nn.LayerNorm(16), nn.Linear(16, 4)
+        self.norm, self.last = nn.LayerNorm(16, eps=1e-12), nn.Linear(16, 4)
         self.norm.weight.data += 1e-4
         self.register_buffer("mask", torch.tensor([0.0, -3.4e38] * 8))
         self.register_buffer("tiny", torch.tensor([1e-12, 0.0] * 8))
 
     def forward(self, x: Tensor) -> Tensor:
-        masked = torch.maximum(self.norm(x.mean(2)) + self.tiny, self.mask)
+        masked = torch.maximum(self.norm(x.mean(2) * 32**-0.5) + self.tiny, self.mask)
         return self.last(masked).mean((1, 2))  # type: ignore[no-any-return]
+
+
+def scalars(program: QuantizedProgram) -> set[float]:
+    """Return the floats that stand among the arguments of a program's operators."""
+    nodes = [node for node in program.graph.graph.nodes if node.op == "call_function"]
+    return {value for node in nodes for value in (*node.args, *node.kwargs.values()) if isinstance(value, float)}
 
 
 def test_with_half_biases_every_float_constant_is_one_that_fp16_holds() -> None:
@@ -68,6 +74,7 @@ def test_with_half_biases_every_float_constant_is_one_that_fp16_holds() -> None:
         assert torch.equal(value, value.half().float())
     assert constants["mask"].tolist() == [0.0, -65504.0] * 8
     assert constants["tiny"].tolist() == [2.0**-24, 0.0] * 8
+    assert scalars(half) == {2.0**-24, float(torch.tensor(32**-0.5).half())}
     scales = [value for name, value in state.items() if name.endswith("_scale")]
     assert any(not torch.equal(scale, scale.half().float()) for scale in scales)
 
@@ -76,6 +83,7 @@ def test_without_them_float_constants_stay_as_they_are() -> None:
     module = Normed().eval()
     state = program_of(module, images(8), QuantSpec()).graph.state_dict()
     assert torch.equal(state["norm.weight"], module.norm.weight)
+    assert scalars(program_of(module, images(8), QuantSpec())) == {1e-12, 32**-0.5}
 
 
 def test_activations_know_their_layer() -> None:
