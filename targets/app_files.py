@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgedistill.data.transfer_set import Inputs
-    from edgedistill.targets.base import Package
+    from edgedistill.targets.base import Package, Purpose
 
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 FIXTURE_SIZES = ((4, 3), (9, 11), (7, 2))
@@ -44,13 +44,13 @@ def filled(text: str, values: Mapping[str, str], *, name: str) -> str:
     return PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
-def refuse_sound(package: Package, *, target: str) -> None:
-    """Refuse what the sources for an app do not compute, before anything is written.
+def refuse_sound(purpose: Purpose, *, target: str) -> None:
+    """Refuse what the sources for an app do not compute, before any work.
 
     Raises:
         UnsupportedError: the samples are sounds.
     """
-    if package.preprocessing.kind == "audio":
+    if purpose.preprocessing.kind == "audio":
         raise UnsupportedError(
             f"target '{target}'",
             found="its app computes no features of sounds, so that the model would see other numbers than in training",

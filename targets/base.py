@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from edgedistill.errors import UnsupportedError, nearest
+from edgedistill.errors import DependencyError, UnsupportedError, nearest
 from edgedistill.quantize.spec import QuantSpec
 
 if TYPE_CHECKING:
@@ -27,15 +27,20 @@ __all__ = [
     "Artifact",
     "ArtifactFile",
     "ChecksFiles",
+    "ChecksPurpose",
     "DeviceProfile",
     "FileCheck",
     "Inspection",
     "Inspects",
     "Issue",
+    "NeedsApp",
     "Package",
+    "Purpose",
     "QuantSpec",
     "QuantizedTensor",
     "Severity",
+    "StatesNeeds",
+    "StatesSamples",
     "StatesTasks",
     "TakesOptions",
     "Target",
@@ -112,6 +117,19 @@ class About:
 
 
 @dataclass(frozen=True)
+class Purpose:
+    """What an artifact is to do, as far as a recipe alone tells.
+
+    Args:
+        task: what the outputs are: "classification", "embedding" or "segmentation".
+        preprocessing: from raw sample to model input.
+    """
+
+    task: str
+    preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
 class Package:
     """What an artifact carries besides the model.
 
@@ -135,6 +153,11 @@ class Package:
     task: str = "classification"
     about: About = field(default_factory=About)
     synthetic: str = ""
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the artifact is to do."""
+        return Purpose(self.task, self.preprocessing)
 
     @property
     def origin(self) -> dict[str, str]:
@@ -266,18 +289,86 @@ class StatesTasks(Protocol):
         """Names of the tasks."""
 
 
+@runtime_checkable
+class StatesSamples(Protocol):
+    """A target that says which samples it takes, by their kinds in a recipe; others take those of `USUAL_SAMPLES`."""
+
+    @property
+    def samples(self) -> frozenset[str]:
+        """Kinds of preprocessing."""
+
+
+@runtime_checkable
+class ChecksPurpose(Protocol):
+    """A target that refuses more of a recipe than tasks and samples: what goes with one profile and not with another.
+
+    It is asked before any work.
+    """
+
+    def check_purpose(self, purpose: Purpose, profile: DeviceProfile) -> None:
+        """Refuse what there is no form for, by an `UnsupportedError`."""
+
+
+@runtime_checkable
+class StatesNeeds(Protocol):
+    """A target that needs packages or tools which come without being asked for nowhere."""
+
+    def lacking(self, profile: DeviceProfile) -> Sequence[Issue]:
+        """Return what is missing on this machine; loads nothing.
+
+        An error where nothing can be built without it, a note where the result only says "not run" in a place. Of each
+        `node` is the package and `fix` the command that mends it.
+        """
+
+
+@runtime_checkable
+class NeedsApp(Protocol):
+    """A target whose artifact is a part of an app: nothing in it can be started on a device by a command."""
+
+    @property
+    def measured_by(self) -> str:
+        """How it is verified and measured on a device instead, for a message: "`edgedistill ...`"."""
+
+
 USUAL_TASKS = frozenset({"classification", "embedding"})
+USUAL_SAMPLES = frozenset({"image", "array"})
 
 
-def require_task(target: Target, task: str) -> None:
-    """Refuse a task that a target has no form for.
+def require_purpose(target: Target, profile: DeviceProfile, purpose: Purpose) -> None:
+    """Refuse a task or a kind of sample that a target has no form for.
 
     Raises:
         UnsupportedError: it has none.
     """
-    taken = target.tasks if isinstance(target, StatesTasks) else USUAL_TASKS
-    if task not in taken:
-        raise UnsupportedError(f"target '{target.name}'", found=f"'task: {task}'", wanted=" or ".join(sorted(taken)))
+    if isinstance(target, ChecksPurpose):
+        target.check_purpose(purpose, profile)
+    tasks = target.tasks if isinstance(target, StatesTasks) else USUAL_TASKS
+    if purpose.task not in tasks:
+        raise UnsupportedError(
+            f"target '{target.name}'",
+            found=f"'task: {purpose.task}'",
+            wanted=" or ".join(sorted(tasks)),
+            fix="choose another of `edgedistill targets`",
+        )
+    kinds = target.samples if isinstance(target, StatesSamples) else USUAL_SAMPLES
+    if purpose.preprocessing.kind not in kinds:
+        raise UnsupportedError(
+            f"target '{target.name}'",
+            found=f"'data.preprocessing.kind: {purpose.preprocessing.kind}'",
+            wanted=" or ".join(sorted(kinds)),
+            fix="choose another of `edgedistill targets`",
+        )
+
+
+def require_packages(target: Target, profile: DeviceProfile) -> None:
+    """Refuse a target that lacks what it needs to build.
+
+    Raises:
+        DependencyError: a package or a tool is missing.
+    """
+    for issue in target.lacking(profile) if isinstance(target, StatesNeeds) else ():
+        if issue.severity is Severity.ERROR:
+            raise DependencyError(f"target '{target.name}'", found=issue.message, fix=issue.fix)
 
 
 def profiles_from_folder(folder: Path) -> dict[str, DeviceProfile]:

@@ -10,6 +10,7 @@ import typer
 
 from edgedistill.cli.build import build
 from edgedistill.cli.capture.group import app as capture
+from edgedistill.cli.check import check
 from edgedistill.cli.devices import app as devices
 from edgedistill.cli.distill import distill
 from edgedistill.cli.doctor import doctor
@@ -57,6 +58,7 @@ def _register() -> None:
     for name, verb in (
         ("init", init),
         ("doctor", doctor),
+        ("check", check),
         ("run", run),
         ("distill", distill),
         ("quantize", quantize),

@@ -173,7 +173,10 @@ class Context:
     @property
     def output_count(self) -> int:
         """Outputs of the student: one per class, or the width of the teacher's embedding."""
-        return self.teacher_outputs.shape[1] if self.recipe.task is Task.EMBEDDING else len(self.train.classes)
+        if self.recipe.task is not Task.EMBEDDING:
+            return len(self.class_names)
+        one = self.teacher_test.plain(range(1)).inputs
+        return int(ModuleExecutor(self.teacher).run(one).shape[1])
 
     @cached_property
     def teacher(self) -> nn.Module:
@@ -206,7 +209,8 @@ class Context:
 
     def bare_student(self) -> nn.Module:
         """Return the student as the recipe names it, before training: the same at every call."""
-        student = self._seeded_model(self.recipe.student, self.transfer_set, self.output_count, role="student")
+        seen = None if inversion.is_data(self.recipe) else self.transfer_set  # samples made from the teacher take long
+        student = self._seeded_model(self.recipe.student, seen, self.output_count, role="student")
         if isinstance(student, AnswersOnly):
             raise ModelError(
                 f"student '{self.recipe.student.source}'",

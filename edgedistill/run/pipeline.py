@@ -18,6 +18,7 @@ from edgedistill.progress import SILENT
 from edgedistill.recipe import recipe_from_yaml
 from edgedistill.run.directory import RunDirectory, StepRecord, key_of
 from edgedistill.run.keys import Keys
+from edgedistill.run.refusals import refuse_impossible, refuse_missing_packages
 from edgedistill.run.summary import FILE
 from edgedistill.run.tracking import require_trackers, tracking
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from edgedistill.quantize.spec import QuantSpec
     from edgedistill.recipe import Recipe, TargetChoice
     from edgedistill.run.context import Context
+    from edgedistill.run.rehearsal import Finding
     from edgedistill.run.steps.outcome import Outcome
     from edgedistill.run.summary import Summary
     from edgedistill.run.tracking import Tracking
@@ -52,6 +54,10 @@ class Stage(StrEnum):
 STAGES = tuple(Stage)
 ON_DEVICES = (Stage.VERIFY, Stage.BENCH)
 """Stages that are done on the recipe's devices too."""
+LEARNING = (Stage.TEACH, Stage.DISTILL, Stage.QUANTIZE)
+"""Stages that may take long, and that a student is looked at before."""
+PACKED = (Stage.BUILD, Stage.VERIFY)
+"""Stages that need a target's own packages."""
 SHARED_STEPS = ("teach", "baseline", "distill")
 """Steps that several processes share; the first does the others alone."""
 Others = Callable[["PlannedStage"], AbstractContextManager["Group"]]
@@ -81,6 +87,11 @@ class PlannedStage:
     spec: QuantSpec | None = None
     choice: TargetChoice | None = None
     on_devices: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state == "cached"
 
 
 @dataclass(frozen=True)
@@ -120,9 +131,11 @@ def plan(
         until: the last stage.
 
     Raises:
-        InputError: the recipe, or a file that it names, cannot be used; or a package of its trackers is missing.
+        InputError: the recipe, or a file that it names, cannot be used; a target cannot do what the recipe wants of it;
+            or a package of its trackers or targets is missing.
     """
     recipe = recipe_from_yaml(recipe_path, overrides=overrides)
+    refuse_impossible(recipe)
     require_trackers(recipe.trackers)
     home = recipe_path.resolve().parent
     keys = Keys(recipe, home)
@@ -131,11 +144,13 @@ def plan(
     steps.append(_report_step(recipe, steps))
     states = [_with_state(step, directory) for step in steps]
     last = STAGES.index(until)
+    stages = tuple(step for step in states if STAGES.index(step.stage) <= last)
+    refuse_missing_packages(step.choice for step in stages if step.choice and step.stage in PACKED and not step.is_done)
     return Plan(
         recipe=recipe,
         recipe_folder=home,
         folder=directory.folder,
-        stages=tuple(step for step in states if STAGES.index(step.stage) <= last),
+        stages=stages,
         later=tuple(step for step in states if STAGES.index(step.stage) > last),
         keys=keys,
     )
@@ -278,13 +293,35 @@ def _done(
         if record is not None:
             yield step.name, (record, "cached")
             continue
-        context = context or context_of(plan, directory, progress)
+        if context is None:
+            context = context_of(plan, directory, progress)
+            if step.stage in LEARNING:
+                _refuse_student(context)
         context.callbacks = (*callbacks, *trackers.of(step.name))
         yield step.name, _do(step, context, directory, others)
     for step in plan.later:
         record = directory.done(step.name, step.key)
         if record is not None and step.stage is not Stage.REPORT:
             yield step.name, (record, "cached")
+
+
+def check(plan: Plan, *, progress: Progress = SILENT) -> Sequence[Finding]:
+    """Return what the targets of a plan say of its untrained student; nothing is learned and nothing is written.
+
+    Raises:
+        InputError: the data, the teacher or the student cannot be used, or do not fit together.
+    """
+    from edgedistill.run.rehearsal import rehearse  # noqa: PLC0415 - planning must not load torch
+
+    return rehearse(context_of(plan, RunDirectory(plan.folder), progress), plan.recipe.targets)
+
+
+def _refuse_student(context: Context) -> None:
+    from edgedistill.run.rehearsal import refuse, rehearse  # noqa: PLC0415 - as above
+
+    with context.progress.track("look at the student", total=1) as tracker:
+        refuse(rehearse(context, context.recipe.targets))
+        tracker.advance()
 
 
 def context_of(plan: Plan, directory: RunDirectory, progress: Progress) -> Context:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from edgedistill.errors import GateError
+from edgedistill.errors import GateError, UnsupportedError
 from edgedistill.quantize.spec import ActivationType, BiasType, Granularity, QuantSpec, ScaleFormat, Symmetry
 from edgedistill.targets.base import USUAL_TASKS, DeviceProfile, QuantizedTensor, Severity, profiles_from_folder
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgedistill.devices.base import Device
     from edgedistill.evaluate.executor import Executor
     from edgedistill.quantize.program import QuantizedProgram
-    from edgedistill.targets.base import Artifact, Issue, Package
+    from edgedistill.targets.base import Artifact, Issue, Package, Purpose
 
 HERE = Path(__file__).parent
 MODEL = "model.onnx"
@@ -41,10 +41,31 @@ class ArmOnnxRuntime:
 
     name: ClassVar[str] = "arm-onnxruntime"
     tasks: ClassVar[frozenset[str]] = USUAL_TASKS | {"segmentation"}
+    samples: ClassVar[frozenset[str]] = frozenset({"image", "array", "audio", "text"})
 
     def profiles(self) -> Mapping[str, DeviceProfile]:
         """Return the known boards by name."""
         return profiles_from_folder(HERE / "profiles")
+
+    def check_purpose(self, purpose: Purpose, profile: DeviceProfile) -> None:
+        """Refuse what the Kotlin sources of an app have no form for; a board takes everything.
+
+        Raises:
+            UnsupportedError: the profile wants an app's module, and the samples are sounds or the task is segmentation.
+        """
+        if not profile.facts.get("android_module"):
+            return
+        from edgedistill.targets.app_files import refuse_sound  # noqa: PLC0415 - kept light for planning
+
+        thing = f"{self.name}/{profile.name}"
+        refuse_sound(purpose, target=thing)
+        if purpose.task == "segmentation":
+            raise UnsupportedError(
+                f"target '{thing}'",
+                found="'task: segmentation': its app has no form for a class for every pixel",
+                wanted="classification or embedding",
+                fix="choose a profile of a board",
+            )
 
     def quant_spec(self, profile: DeviceProfile) -> QuantSpec:  # noqa: ARG002 - the contract's; every board wants the same
         """Return the numbers ONNX Runtime computes fastest and exactly on every ARM CPU."""
@@ -66,10 +87,12 @@ class ArmOnnxRuntime:
         """Write the artifact's folder: model, manifest, golden samples, labels, runner.
 
         Raises:
+            UnsupportedError: as of `check_purpose`.
             GateError: a rule of severity error is broken.
         """
         from edgedistill.targets.arm_onnxruntime.writer import write_artifact  # noqa: PLC0415 - loads torch
 
+        self.check_purpose(package.purpose, profile)
         broken = [issue for issue in self.check(program, profile) if issue.severity is Severity.ERROR]
         if broken:
             first = broken[0]

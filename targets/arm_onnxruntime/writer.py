@@ -11,12 +11,10 @@ import numpy as np
 from edgedistill.data.inputs import model_inputs
 from edgedistill.data.tokenizers import ASSET
 from edgedistill.data.tokens import tokenizer_from_text
-from edgedistill.errors import UnsupportedError
 from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
 from edgedistill.export.passes.float_products import keep_products_in_float
 from edgedistill.quantize.program import Arithmetic
-from edgedistill.targets.app_files import refuse_sound
 from edgedistill.targets.arm_onnxruntime.android import AndroidModule
 from edgedistill.targets.arm_onnxruntime.target import MODEL, OPTIONS_BY_MACHINE, README
 from edgedistill.targets.folder import seal
@@ -39,14 +37,7 @@ PREPROCESSING = {"text": "tokens.py", "audio": "sound.py"}
 def write_artifact(
     program: QuantizedProgram, profile: DeviceProfile, *, package: Package, into: Path, target: str
 ) -> Artifact:
-    """Write every file of the artifact; the same program and package give the same bytes.
-
-    Raises:
-        UnsupportedError: the profile wants an app's module, and the samples are sounds or the task is segmentation.
-    """
-    if profile.facts.get("android_module"):
-        refuse_sound(package, target=f"{target}/{profile.name}")
-        _refuse_maps(package, target=f"{target}/{profile.name}")
+    """Write every file of the artifact; the same program and package give the same bytes."""
     into.mkdir(parents=True)
     onnx_from_program(program, into / MODEL, passes=(keep_products_in_float,))
     preprocessing = package.preprocessing.model_dump(mode="json")
@@ -62,12 +53,6 @@ def write_artifact(
     if profile.facts.get("android_module"):
         AndroidModule(package.name, into, MODEL).write(manifest, package, inputs, outputs)
     return seal(into, manifest)
-
-
-def _refuse_maps(package: Package, *, target: str) -> None:
-    """Refuse a class for every pixel where the Kotlin sources have no form for it."""
-    if package.task == "segmentation":
-        raise UnsupportedError(f"target '{target}'", found="'task: segmentation'", wanted="a profile of a board")
 
 
 def _copy_runner(into: Path, *, preprocessing: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,14 +17,14 @@ from edgedistill.quantize.spec import (
     ScaleFormat,
     Symmetry,
 )
-from edgedistill.targets.base import DeviceProfile, FileCheck, QuantizedTensor, Severity, profiles_from_folder
+from edgedistill.targets.base import DeviceProfile, FileCheck, Issue, QuantizedTensor, Severity, profiles_from_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgedistill.evaluate.executor import Executor
     from edgedistill.quantize.program import QuantizedProgram
-    from edgedistill.targets.base import Artifact, Inspection, Issue, Package
+    from edgedistill.targets.base import Artifact, Inspection, Package
     from edgedistill.targets.jetson_tensorrt.finding import Setting
 
 HERE = Path(__file__).parent
@@ -34,6 +35,7 @@ class JetsonTensorRt:
     """INT8 on Jetson: symmetric int8 with zero point 0, per-channel weights, everything else in FP16."""
 
     name: ClassVar[str] = "jetson-tensorrt"
+    samples: ClassVar[frozenset[str]] = frozenset({"image", "array", "audio", "text"})
 
     def profiles(self) -> Mapping[str, DeviceProfile]:
         """Return the known modules by name; a profile with the fact `refused` can't be built for."""
@@ -53,6 +55,13 @@ class JetsonTensorRt:
                 raise UnsupportedError(thing, found=repr(value), wanted="true or false")
             if value and not profile.facts["dla_cores"]:
                 raise UnsupportedError(thing, found=f"{profile.title} has no deep-learning accelerator")
+
+    def lacking(self, profile: DeviceProfile) -> Sequence[Issue]:  # noqa: ARG002 - the contract's; all modules want the same
+        """Return NVIDIA's builder for the workstation where it is not installed: a model is then not inspected."""
+        if find_spec("tensorrt_rtx") is not None:
+            return []
+        found = "tensorrt-rtx is not installed, so NVIDIA's parser and builder are not asked"
+        return [Issue("needs", "tensorrt-rtx", Severity.NOTE, found, "pip install 'edgedistill[jetson]'")]
 
     def quant_spec(self, profile: DeviceProfile) -> QuantSpec:
         """Return the only numbers that TensorRT takes, placed where it fuses them.

@@ -15,7 +15,6 @@ import shutil
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from edgedistill.errors import DependencyError, UnsupportedError
 from edgedistill.evaluate.executor import Execution, Limits
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
+from edgedistill.targets.phone_coreml.needs import CORE_AI, core_ai_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from edgedistill.data.transfer_set import Inputs
     from edgedistill.quantize.program import QuantizedProgram
 
-PINNED = {"coreai-core": "1.0.0b3", "coreai-torch": "0.4.3"}
 MODEL = "model.aimodel"
 ENTRY = "main"
 OPERATORS = "coreai_torch._compression.custom_layers"
@@ -44,18 +43,6 @@ OPERATORS = "coreai_torch._compression.custom_layers"
 CREATED, LONG_AGO = re.compile(r'"\d{8}T\d{6}Z"'), '"19700101T000000Z"'
 """The date in an asset's description: the only thing in which two builds differ."""
 LIMITS = Limits(max_steps=1.0, min_within_steps=0.999, min_top1_agreement=0.9999)
-
-
-def missing() -> str | None:
-    """Return what stands in the way of Core AI here, none where nothing does."""
-    for package, wanted in PINNED.items():
-        try:
-            found = version(package)
-        except PackageNotFoundError:
-            return f"{package} is not installed: pip install 'edgedistill[coreai]'"
-        if found != wanted:
-            return f"{package} {found} is not the version that was tried, {wanted}: pip install 'edgedistill[coreai]'"
-    return None
 
 
 def emit(program: QuantizedProgram, example: Tensor, into: Path) -> str | None:
@@ -66,7 +53,7 @@ def emit(program: QuantizedProgram, example: Tensor, into: Path) -> str | None:
         example: one preprocessed input, (1, *input_shape).
         into: path of the asset.
     """
-    reason = missing()
+    reason = core_ai_missing()
     if reason is not None:
         return reason
     try:
@@ -195,7 +182,7 @@ def _weight(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
 
 
 def _module(name: str) -> Any:  # noqa: ANN401 - as above
-    reason = missing()
+    reason = core_ai_missing()
     if reason is not None:
         raise DependencyError("Core AI", found=reason)
     with _quiet():
@@ -203,7 +190,7 @@ def _module(name: str) -> Any:  # noqa: ANN401 - as above
 
 
 def _versions() -> str:
-    return f"Core AI {PINNED['coreai-core']}"
+    return f"Core AI {CORE_AI['coreai-core']}"
 
 
 @contextmanager

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from edgedistill.errors import GateError, UnsupportedError, nearest
 from edgedistill.quantize.spec import ActivationType, BiasType, Granularity, QuantSpec, ScaleFormat, Symmetry
-from edgedistill.targets.base import DeviceProfile, Severity, profiles_from_folder
+from edgedistill.targets.base import DeviceProfile, Issue, Severity, profiles_from_folder
 from edgedistill.targets.phone_coreml.deployment import Deployment
+from edgedistill.targets.phone_coreml.needs import core_ai_missing, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from edgedistill.evaluate.executor import Executor
     from edgedistill.quantize.program import QuantizedProgram
-    from edgedistill.targets.base import Artifact, Issue, Package, QuantizedTensor
+    from edgedistill.targets.base import Artifact, Package, Purpose, QuantizedTensor
 
 HERE = Path(__file__).parent
 CORE_AI = "core_ai"
@@ -27,6 +28,8 @@ class PhoneCoreMl:
     """INT8 on Apple's phones: uint8 asymmetric activations, int8 per-channel weights, scales and biases of fp16."""
 
     name: ClassVar[str] = "phone-coreml"
+    samples: ClassVar[frozenset[str]] = frozenset({"image", "array", "text"})
+    measured_by: ClassVar[str] = "`edgedistill bench ARTIFACT --device ios:ID` on a Mac"
 
     def profiles(self) -> Mapping[str, DeviceProfile]:
         """Return the known devices by name, each once per oldest system it can be built for."""
@@ -45,6 +48,20 @@ class PhoneCoreMl:
                 raise UnsupportedError(thing, found="not known", fix=nearest(name, (CORE_AI,)))
             if not isinstance(value, bool):
                 raise UnsupportedError(thing, found=repr(value), wanted="true or false")
+
+    def check_purpose(self, purpose: Purpose, profile: DeviceProfile) -> None:
+        """Refuse sounds.
+
+        Raises:
+            UnsupportedError: the samples are sounds, of which the Swift sources compute no features.
+        """
+        from edgedistill.targets.app_files import refuse_sound  # noqa: PLC0415 - kept light for planning
+
+        refuse_sound(purpose, target=f"{self.name}/{profile.name}")
+
+    def lacking(self, profile: DeviceProfile) -> Sequence[Issue]:
+        """Return coremltools where it is not installed, and Core AI where it is asked for and is not there."""
+        return lacking(core_ai=with_core_ai(profile))
 
     def quant_spec(self, profile: DeviceProfile) -> QuantSpec:  # noqa: ARG002 - the contract's; every device wants the same
         """Return numbers that a Core ML package holds bit for bit."""
@@ -70,12 +87,14 @@ class PhoneCoreMl:
         """Write the artifact's folder: a Swift package around the model, manifest, golden samples, labels.
 
         Raises:
+            UnsupportedError: the samples are sounds.
             GateError: a rule of severity error is broken.
             DataError: the number of classes is not the number of outputs.
             DependencyError: coremltools is not installed.
         """
         from edgedistill.targets.phone_coreml.writer import write_artifact  # noqa: PLC0415 - as above
 
+        self.check_purpose(package.purpose, profile)
         broken = [issue for issue in self.check(program, profile) if issue.severity is Severity.ERROR]
         if broken:
             first = broken[0]
@@ -100,7 +119,7 @@ class PhoneCoreMl:
         from edgedistill.targets.phone_coreml.interpreter import Precision  # noqa: PLC0415 - as above
 
         path, asset = artifact.folder / artifact.model, artifact.folder / core_ai.MODEL
-        witnesses = [core_ai.CoreAiAsset(asset)] if asset.is_dir() and core_ai.missing() is None else []
+        witnesses = [core_ai.CoreAiAsset(asset)] if asset.is_dir() and core_ai_missing() is None else []
         return [
             *witnesses,
             *(InterpretedPackage(path, precision) for precision in (Precision.FP32, Precision.FP16)),

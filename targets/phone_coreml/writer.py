@@ -17,7 +17,7 @@ from edgedistill.evaluate.parity import output_step
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.patterns import Role, role_of
 from edgedistill.quantize.program import Arithmetic
-from edgedistill.targets.app_files import as_an_app_gives_them, refuse_sound
+from edgedistill.targets.app_files import as_an_app_gives_them
 from edgedistill.targets.folder import seal
 from edgedistill.targets.phone_coreml import core_ai
 from edgedistill.targets.phone_coreml.convert import IMAGE, OUTPUTS, input_of, model_from_program
@@ -64,9 +64,7 @@ def write_artifact(
 
     Raises:
         GateError: the normalisation in the model is not that of the workstation.
-        UnsupportedError: the samples are sounds.
     """
-    refuse_sound(package, target=f"{target}/{profile.name}")
     into.mkdir(parents=True)
     for name, content in package.assets.items():
         (into / name).write_bytes(content)

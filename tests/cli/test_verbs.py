@@ -25,6 +25,7 @@ Call = Callable[..., Any]
 VERBS = (
     ("init",),
     ("doctor",),
+    ("check",),
     ("run",),
     ("distill",),
     ("quantize",),

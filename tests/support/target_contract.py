@@ -14,7 +14,7 @@ from edgedistill.data.preprocessing import ImagePreprocessing
 from edgedistill.errors import UnsafeFileError, UnsupportedError
 from edgedistill.evaluate.executor import Execution, StatesLimits
 from edgedistill.evaluate.parity import parity
-from edgedistill.targets.base import Package, profile_named
+from edgedistill.targets.base import Package, Purpose, profile_named, require_purpose
 from edgedistill.targets.folder import open_artifact
 from edgedistill.targets.registry import target_named
 
@@ -71,6 +71,13 @@ class TargetContract:
     def test_an_unknown_profile_is_named_with_the_known_ones(self, target: Target) -> None:
         with pytest.raises(UnsupportedError, match=self.profile_name):
             profile_named(target, "toaster")
+
+    def test_a_purpose_it_has_no_form_for_is_refused_and_the_usual_one_is_not(
+        self, target: Target, profile: DeviceProfile
+    ) -> None:
+        require_purpose(target, profile, package().purpose)
+        with pytest.raises(UnsupportedError, match=rf"{self.target_name}.*'task: telepathy'; wanted .*classification"):
+            require_purpose(target, profile, Purpose("telepathy", PREPROCESSING))
 
     def test_every_profile_has_a_title_and_says_where_its_facts_come_from(self, target: Target) -> None:
         for profile in target.profiles().values():

@@ -10,7 +10,6 @@ import numpy as np
 from edgedistill.data.transfer_set import Origin
 from edgedistill.distill.cache_files import predicted_sizes
 from edgedistill.distill.durable import write_durably
-from edgedistill.errors import RecipeError
 from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.models.origins import RECORDED
 from edgedistill.recipe import Task
@@ -20,14 +19,11 @@ from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.rungs import rung
 from edgedistill.run.summary import TeacherOutputsRecord
 from edgedistill.run.synthesising import picture_path
-from edgedistill.targets.base import require_task
-from edgedistill.targets.registry import target_named
 
 if TYPE_CHECKING:
     from edgedistill.distill.cache_files import Storage
     from edgedistill.distill.parallel.group import Group
     from edgedistill.distill.teacher_cache import SoftTargets
-    from edgedistill.recipe import Recipe
     from edgedistill.run.context import Context
 
 NOTES = {Task.EMBEDDING: "the measure itself: 1 by definition"}
@@ -39,9 +35,6 @@ def teach(context: Context, group: Group) -> Outcome:
 
     Of several processes each fills its share, and the first does the rest.
     """
-    refuse_unlabelled_baseline(context.recipe)
-    for choice in context.recipe.targets:
-        require_task(target_named(choice.target), str(context.recipe.task))
     captured_texts = captured(context.recipe, context.recipe_folder)
     if group.is_first:
         _ = context.calibration_set  # samples made from the teacher are judged before anything is learned
@@ -108,17 +101,3 @@ def _synthesis_notes(context: Context) -> list[str]:
             "from it; name 'data.evaluation' to measure accuracy"
         )
     return notes
-
-
-def refuse_unlabelled_baseline(recipe: Recipe) -> None:
-    """Refuse what a task without labels and classes has no use for: a student alone, methods for classes.
-
-    Raises:
-        RecipeError: that is what the recipe asks for.
-    """
-    if recipe.task is Task.EMBEDDING and recipe.distill.losses:
-        raise RecipeError("'distill.losses'", found="'task: embedding' learns from the teacher's embeddings alone")
-    if recipe.task is Task.EMBEDDING and recipe.distill.baseline:
-        raise RecipeError(
-            "'distill.baseline'", found="'task: embedding' has no labels to learn from alone", fix="set it to false"
-        )

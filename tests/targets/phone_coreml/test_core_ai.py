@@ -16,10 +16,10 @@ from edgedistill.errors import DependencyError, UnsupportedError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.quantize.program import QuantizedProgram
 from edgedistill.targets.base import Artifact, profile_named
-from edgedistill.targets.phone_coreml import core_ai
+from edgedistill.targets.phone_coreml import core_ai, needs
 from edgedistill.targets.registry import target_named
 
-INSTALLED = core_ai.missing()
+INSTALLED = needs.core_ai_missing()
 real = pytest.mark.skipif(INSTALLED is not None, reason=f"Core AI: {INSTALLED}")
 
 
@@ -36,7 +36,7 @@ def not_installed(name: str) -> str:
 def test_a_build_goes_on_without_it_and_says_so(
     program: QuantizedProgram, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(core_ai, "version", not_installed)
+    monkeypatch.setattr(needs, "version", not_installed)
     artifact = artifact_with_option(program, tmp_path / "a")
     wanted = "Core AI: no model.aimodel: coreai-core is not installed: pip install 'edgedistill[coreai]'"
     assert wanted in artifact.notes
@@ -50,8 +50,8 @@ def test_nobody_hears_of_it_who_did_not_ask(artifact: Artifact) -> None:
 
 
 def test_another_beta_is_refused_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core_ai, "version", lambda _: "1.0.0b4")
-    assert "coreai-core 1.0.0b4 is not the version that was tried, 1.0.0b3" in str(core_ai.missing())
+    monkeypatch.setattr(needs, "version", lambda _: "1.0.0b4")
+    assert "coreai-core 1.0.0b4 is not the version that was tried, 1.0.0b3" in str(needs.core_ai_missing())
     with pytest.raises(DependencyError, match=r"1\.0\.0b4"):
         core_ai.CoreAiAsset(Path("m.aimodel")).run(np.zeros((1, 2), np.float32))
 
@@ -94,7 +94,7 @@ class Stand:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, stand: Stand) -> None:
-    monkeypatch.setattr(core_ai, "missing", lambda: None)
+    monkeypatch.setattr(core_ai, "core_ai_missing", lambda: None)
     monkeypatch.setattr(core_ai, "_module", lambda _: stand)
 
 
