@@ -24,7 +24,7 @@ from edgedistill.recipe import (
     recipe_from_yaml,
     recipe_schema,
 )
-from edgedistill.recipe_file import overridden, override_from_text
+from edgedistill.recipe.file import overridden, override_from_text
 
 PACKAGE = Path(edgedistill.__file__).parent
 STARTER = PACKAGE / "starter.yaml"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from edgedistill.recipe_file import Override
+    from edgedistill.recipe.file import Override
 
 Place = tuple[str | int, ...]
 _NOTHING = object()
