@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from edgedistill.evaluate.executor import Execution
-from edgedistill.run.summary import LatencyRecord, PrecisionRecord, UnsteadyRecord
+from edgedistill.run.latency import LatencyRecord, PrecisionRecord, UnsteadyRecord
 
 if TYPE_CHECKING:
     from edgedistill.bench.measurement import Measurement

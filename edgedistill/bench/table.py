@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgedistill.bench.records import label_of, main_energy, record_of, ship_text
 from edgedistill.bench.student import student_quantile
-from edgedistill.run.summary import UnsteadyRecord
+from edgedistill.run.latency import UnsteadyRecord
 
 if TYPE_CHECKING:
     from edgedistill.bench.measurement import Measurement, Quantile

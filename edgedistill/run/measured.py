@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from edgedistill.bench.records import record_of
 from edgedistill.bench.results import RUN_PLACE, keep_in_run, measurements_in
-from edgedistill.run.summary import FILE, LatencyRecord, UnsteadyRecord, summary_from_file
+from edgedistill.run.latency import LatencyRecord, UnsteadyRecord
+from edgedistill.run.summary import FILE, summary_from_file
 
 if TYPE_CHECKING:
     from pathlib import Path

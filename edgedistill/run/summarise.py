@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from edgedistill.run.latency import InstructionRecord, LatencyRecord, UnsteadyRecord
+from edgedistill.run.records import Record
 from edgedistill.run.summary import (
     AbstentionCurve,
     AgreementRecord,
@@ -18,19 +20,15 @@ from edgedistill.run.summary import (
     FloatLayerRecord,
     GateRecord,
     InspectionRecord,
-    InstructionRecord,
     IntegerShareRecord,
-    LatencyRecord,
     MaskPicture,
     ParityRecord,
-    Record,
     Rung,
     SensitivityRecord,
     StageRecord,
     Summary,
     SynthesisRecord,
     TeacherOutputsRecord,
-    UnsteadyRecord,
 )
 
 if TYPE_CHECKING:

@@ -57,6 +57,7 @@ def write_artifact(
 
 def _copy_runner(into: Path, *, preprocessing: str) -> None:
     for package, name in (
+        ("edgedistill.targets.arm_onnxruntime.device", "answers.py"),
         ("edgedistill.targets.arm_onnxruntime.device", "runner.py"),
         ("edgedistill.targets.arm_onnxruntime.device", "timing.py"),
         ("edgedistill.bench", "measuring.py"),

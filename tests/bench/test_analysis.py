@@ -13,7 +13,7 @@ from edgedistill.bench.reading import recording_from_document
 from edgedistill.bench.records import label_of, main_energy, record_of, ship_text
 from edgedistill.bench.table import remarks_on
 from edgedistill.errors import DataError
-from edgedistill.run.summary import LatencyRecord, UnsteadyRecord
+from edgedistill.run.latency import LatencyRecord, UnsteadyRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

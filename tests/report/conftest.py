@@ -11,6 +11,7 @@ import pytest
 from edgedistill.bench.analysis import measurement_from_recording
 from edgedistill.bench.recording import Recording
 from edgedistill.evaluate.executor import Execution
+from edgedistill.run.latency import InstructionRecord, LatencyRecord, UnsteadyRecord
 from edgedistill.run.summary import (
     FILE,
     ArtifactRecord,
@@ -21,15 +22,12 @@ from edgedistill.run.summary import (
     FloatLayerRecord,
     FloatOperator,
     GateRecord,
-    InstructionRecord,
     IntegerShareRecord,
-    LatencyRecord,
     ParityRecord,
     Rung,
     SensitivityRecord,
     StageRecord,
     Summary,
-    UnsteadyRecord,
 )
 
 if TYPE_CHECKING:

@@ -10,11 +10,13 @@ from edgedistill.errors import DataError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.report.device_sections import device_sections
 from edgedistill.report.page import write_report
-from edgedistill.run.summary import PrecisionRecord, Summary, UnsteadyRecord
+from edgedistill.run.latency import PrecisionRecord, UnsteadyRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from edgedistill.run.summary import Summary
 
 
 @pytest.fixture

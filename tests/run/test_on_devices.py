@@ -17,9 +17,10 @@ from edgedistill.devices.remote import RemoteDevice
 from edgedistill.errors import GateError, InputError, UnfinishedError, UnreachableError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.report.page import write_report
+from edgedistill.run.latency import PrecisionRecord
 from edgedistill.run.pipeline import Stage, execute, plan, with_devices
 from edgedistill.run.steps import on_devices
-from edgedistill.run.summary import FILE, PrecisionRecord, Summary, summary_from_file
+from edgedistill.run.summary import FILE, Summary, summary_from_file
 
 if TYPE_CHECKING:
     from edgedistill.bench.on_device import Place, Settings

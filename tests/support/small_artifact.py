@@ -101,7 +101,8 @@ def small_artifact(folder: Path) -> Path:
     raw = np.random.default_rng(1).normal(0, 2, (12, 8)).astype(np.float32)
     write_golden(folder, raw)
     (folder / "labels.txt").write_text("a\nb\nc\n")
-    for place in (RUNNER, RUNNER.with_name("timing.py"), measuring.__file__, sensors.__file__, arrays.__file__):
+    own = [RUNNER.with_name(name) for name in ("runner.py", "answers.py", "timing.py")]
+    for place in (*own, measuring.__file__, sensors.__file__, arrays.__file__):
         shutil.copy(place, folder)
     seal(folder)
     return folder

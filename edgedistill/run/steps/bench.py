@@ -13,9 +13,9 @@ from edgedistill.devices.instructions import count_instructions
 from edgedistill.errors import DependencyError, DeviceError, GateError, UnsupportedError
 from edgedistill.evaluate.onnx_runtime import OnnxRuntimeExecutor
 from edgedistill.recipe import Emulate
+from edgedistill.run.latency import InstructionRecord, LatencyRecord
 from edgedistill.run.steps.build import FP32_MODEL, artifact_folder
 from edgedistill.run.steps.outcome import Outcome
-from edgedistill.run.summary import InstructionRecord, LatencyRecord
 from edgedistill.targets.base import profile_named
 from edgedistill.targets.folder import open_artifact
 from edgedistill.targets.registry import target_named

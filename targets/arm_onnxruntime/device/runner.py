@@ -44,8 +44,7 @@ ARTIFACT_SCHEMA = "edgedistill.artifact/1"
 LARGEST_MANIFEST_BYTES = 4 * 2**20
 NEEDED_KEYS = ("classes", "files", "golden", "input", "model", "output", "preprocessing")
 BLOCK_BYTES = 2**20
-CODE = ("measuring.py", "sensors.py", "timing.py")  # that this program loads
-ROUNDING_STEPS = 1e-3  # outputs are float32, so that one step may read as a little more than one
+CODE = ("answers.py", "measuring.py", "sensors.py", "timing.py")  # that this program loads
 
 
 class RunnerError(Exception):
@@ -118,7 +117,8 @@ class Manifest:
             GateError: a file is missing or is not the one that was built.
         """
         files = self.document["files"]
-        for needed in (self.document["model"], "golden.npz", *CODE, *self.preprocessing_files):
+        code = CODE if self.folder == HERE else ()  # nothing but the preprocessing is loaded from another artifact
+        for needed in (self.document["model"], "golden.npz", *code, *self.preprocessing_files):
             if needed not in files:
                 raise InputError(f"manifest: '{needed}' is not in `files`, so that nothing vouches for it")
         for name, entry in files.items():
@@ -200,7 +200,11 @@ def verify(manifest: Manifest, *, threads: int) -> Document:
     if found.dtype != inputs.dtype or found.shape != inputs.shape or found.tobytes() != inputs.tobytes():
         raise GateError("golden samples: preprocessing on this machine gives other bits than where it was built")
     outputs = Model(manifest, threads=threads).outputs(inputs, batch=len(inputs))
-    return {"files": files, "golden": _compared(outputs, expected, manifest.document)}
+    answers = _beside(HERE, "answers")
+    try:
+        return {"files": files, "golden": answers.compared(outputs, expected, manifest.document)}
+    except answers.WrongOutputsError as error:
+        raise GateError(str(error)) from error
 
 
 def run(manifest: Manifest, options: argparse.Namespace) -> Document:
@@ -238,24 +242,13 @@ def predict(manifest: Manifest, options: argparse.Namespace) -> Document:
     named = options.wav or options.text
     inputs = _preprocessed(manifest, np.array(named) if named else _array(options.raw))
     outputs = Model(manifest, threads=options.threads).outputs(inputs, batch=options.batch)
-    names = manifest.document["classes"]
-    if maps:
-        return _segmented(outputs.argmax(1), names, into=options.masks)
-    if not names:
-        return {"n": len(outputs), "embeddings": [[float(value) for value in row] for row in outputs]}
-    predictions = [
-        {"class": names[int(row.argmax())], "index": int(row.argmax()), "output": float(row.max())} for row in outputs
-    ]
-    return {"n": len(predictions), "predictions": predictions}
-
-
-def _segmented(masks: NDArray[np.int64], names: Sequence[str], *, into: str | None) -> Document:
-    """Return how many pixels of each sample (n, height, width) have which class; write the masks where asked to."""
-    if into:
-        _write_array(Path(into), masks.astype(np.uint16))
-    counts = [np.bincount(mask.reshape(-1), minlength=len(names)).tolist() for mask in masks]
-    found = [{name: count for name, count in zip(names, row) if count} for row in counts]  # noqa: B905 - Python 3.8 has no strict
-    return {"n": len(masks), "pixels": found, **({"masks": into} if into else {})}
+    names, answers = manifest.document["classes"], _beside(HERE, "answers")
+    if not maps:
+        return cast("Document", answers.named(outputs, names))
+    masks = outputs.argmax(1)
+    if options.masks:
+        _write_array(Path(options.masks), masks.astype(np.uint16))
+    return {**answers.counted(masks, names), **({"masks": options.masks} if options.masks else {})}
 
 
 def bench(manifest: Manifest, options: argparse.Namespace) -> Document:
@@ -335,29 +328,6 @@ def _facts(manifest: Manifest) -> Document:
         "shape": [1, *manifest.document["input"]["shape"][1:]],
         "emulated": is_emulated(),
     }
-
-
-def _compared(
-    outputs: NDArray[np.float32], expected: NDArray[np.float32], document: Mapping[str, Any]
-) -> dict[str, object]:
-    """Return how far the golden outputs agree.
-
-    Raises:
-        GateError: further apart than the manifest allows, or another class.
-    """
-    if outputs.shape != expected.shape:
-        raise GateError(f"golden outputs have shape {outputs.shape}; they were built with {expected.shape}")
-    allowed = float(document["golden"]["max_steps"])
-    difference = np.abs(outputs.astype(np.float64) - expected.astype(np.float64)) / float(document["output"]["step"])
-    largest = float(difference.max()) if np.isfinite(difference).all() else float("inf")
-    if largest > allowed + ROUNDING_STEPS:
-        raise GateError(f"golden outputs differ by up to {largest:.2f} output steps; {allowed:g} are allowed")
-    changed = int((outputs.argmax(1) != expected.argmax(1)).sum())
-    if changed and document["classes"]:  # the largest number of an embedding means nothing
-        what = "samples are" if expected.ndim == 2 else "samples' pixels are"  # noqa: PLR2004 - samples and classes
-        raise GateError(f"{changed} of {expected[:, 0].size} golden {what} given another class")
-    identical = float((outputs == expected).mean())
-    return {"n": len(outputs), "largest_steps": largest, "max_steps": allowed, "identical_outputs": identical}
 
 
 def _preprocessed(manifest: Manifest, raw: NDArray[Any]) -> NDArray[Any]:

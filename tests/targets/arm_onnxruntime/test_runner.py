@@ -46,14 +46,24 @@ def test_as_a_program_it_verifies_and_prints_one_json_document(artifact: Path) -
     assert document["runtime"]["onnxruntime"] == onnxruntime.__version__
     assert document["artifact"]["model_sha256"] == (hashlib.sha256((artifact / "model.onnx").read_bytes()).hexdigest())
     assert document["result"] == {
-        "files": 8,
+        "files": 9,
         "golden": {"n": 12, "largest_steps": 0.0, "max_steps": 1.0, "identical_outputs": 1.0},
     }
 
 
 @pytest.mark.parametrize(
     "name",
-    ["model.onnx", "golden.npz", "labels.txt", "arrays.py", "runner.py", "timing.py", "measuring.py", "sensors.py"],
+    [
+        "model.onnx",
+        "golden.npz",
+        "labels.txt",
+        "arrays.py",
+        "runner.py",
+        "answers.py",
+        "timing.py",
+        "measuring.py",
+        "sensors.py",
+    ],
 )
 def test_one_changed_byte_in_any_file_stops_it(artifact: Path, name: str) -> None:
     content = bytearray((artifact / name).read_bytes())
@@ -92,7 +102,7 @@ def test_no_path_leaves_the_folder(artifact: Path, name: str, answer: Callable) 
     assert (code, message(document)) == (2, f"manifest: '{name}' leaves the artifact's folder")
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "arrays.py", "measuring.py"])
+@pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "arrays.py", "measuring.py", "answers.py"])
 def test_what_the_runner_reads_must_be_vouched_for(artifact: Path, name: str, answer: Callable) -> None:
     files = json.loads((artifact / "manifest.json").read_text())["files"]
     del files[name]

@@ -125,6 +125,9 @@ def test_both_of_a_pair_are_verified(tmp_path: Path, answer: Callable) -> None:
     assert "file 'labels.txt' has another sha256" in message(document)
 
 
-@pytest.mark.parametrize("path", [RUNNER.with_name("timing.py"), Path(measuring.__file__), Path(sensors.__file__)])
+@pytest.mark.parametrize(
+    "path",
+    [RUNNER.with_name("timing.py"), RUNNER.with_name("answers.py"), Path(measuring.__file__), Path(sensors.__file__)],
+)
 def test_it_is_python_3_8(path: Path) -> None:
     ast.parse(path.read_text("utf-8"), feature_version=(3, 8))
