@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from edgedistill.errors import DependencyError, UnsupportedError, nearest
+from edgedistill.errors import DependencyError, GateError, UnsupportedError, nearest
 from edgedistill.quantize.spec import QuantSpec
 
 if TYPE_CHECKING:
@@ -358,6 +358,17 @@ def require_purpose(target: Target, profile: DeviceProfile, purpose: Purpose) ->
             wanted=" or ".join(sorted(kinds)),
             fix="choose another of `edgedistill targets`",
         )
+
+
+def require_unbroken(issues: Sequence[Issue]) -> None:
+    """Refuse to build what a target's rules do not allow.
+
+    Raises:
+        GateError: a rule of severity error is broken; names the first.
+    """
+    first = next((issue for issue in issues if issue.severity is Severity.ERROR), None)
+    if first is not None:
+        raise GateError(f"rule {first.rule}, {first.node}", found=first.message, fix=first.fix)
 
 
 def require_packages(target: Target, profile: DeviceProfile) -> None:

@@ -17,13 +17,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE_FOLDERS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-dir"]
 
 # What everything may import: it imports nothing of ours itself (the recipe: only the preprocessing, below it).
-BOTTOM = ("errors", "progress", "cache", "launcher", "recipe")
+BOTTOM = ("errors", "progress", "cache", "durable", "launcher", "recipe")
 
 # What each room may import besides itself and the bottom. A longer name stands for a part of a room and wins over it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "progress": (),
     "cache": (),
+    "durable": ("errors",),
     "launcher": ("errors",),
     "recipe.file": ("errors",),
     "recipe.problems": ("errors", "recipe.file"),
@@ -31,7 +32,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data.preprocessing": (),
     "calibration": (),
     "data": (),
-    "capture": ("data", "distill.durable", "report"),
+    "capture": ("data", "report"),
     "models": ("data",),
     "distill": ("data", "models"),
     "quantize": ("calibration", "data", "distill.history", "distill.objective", "distill.training"),
@@ -86,6 +87,7 @@ CLOSED = (
     "errors",
     "progress",
     "cache",
+    "durable",
     "launcher",
     "recipe.file",
     "recipe.problems",

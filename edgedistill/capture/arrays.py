@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgedistill.distill.durable import append_durably
+from edgedistill.durable import append_durably
 from edgedistill.recipe import StoredFeatures
 
 if TYPE_CHECKING:

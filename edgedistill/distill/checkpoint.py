@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 import torch
 
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path

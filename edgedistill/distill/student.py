@@ -8,7 +8,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import probe_on_data
 from edgedistill.distill.methods.chosen import leaves_layers_open, student_layers
 from edgedistill.distill.objective import DistillObjective, EmbeddingObjective, LabelObjective
@@ -17,6 +16,7 @@ from edgedistill.distill.read_ahead import ReadAhead
 from edgedistill.distill.schedule import seed_of, views_used
 from edgedistill.distill.taught import Taught
 from edgedistill.distill.training import fit
+from edgedistill.durable import write_durably
 from edgedistill.errors import DataError, ModelError, RecipeError, nearest
 from edgedistill.progress import SILENT
 from edgedistill.recipe import Balance

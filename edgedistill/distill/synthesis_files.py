@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import load, save
 
-from edgedistill.distill.durable import append_durably, write_durably
+from edgedistill.durable import append_durably, write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path

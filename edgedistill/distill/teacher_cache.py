@@ -27,13 +27,13 @@ from edgedistill.distill.cache_files import (
     Storage,
     bytes_text,
 )
-from edgedistill.distill.durable import write_durably
 from edgedistill.distill.features import checked_logits, padding_of, probe_on_data, tapped, whole_tokens
 from edgedistill.distill.modes import evaluating
 from edgedistill.distill.parallel.group import ALONE
 from edgedistill.distill.parallel.shared_files import wait_for_files
 from edgedistill.distill.prefetch import prefetched, workers_of
 from edgedistill.distill.stored_rows import TeacherOutputs, errors_of, read_back, stored
+from edgedistill.durable import write_durably
 from edgedistill.errors import EdgeDistillError, ResourceError
 from edgedistill.progress import SILENT
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import onnx
 import torch
 from onnxscript import FLOAT, UINT8, opset18
 
+from edgedistill.durable import write_durably
 from edgedistill.errors import ModelError
 from edgedistill.export.passes.exporter_traces import remove_exporter_traces
 from edgedistill.export.passes.global_average_pool import restore_global_average_pool
@@ -108,10 +108,7 @@ def _save(model: ModelProto, path: Path) -> None:
     for step in PASSES:
         step(model)
     onnx.checker.check_model(model, full_check=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.new")
-    beside.write_bytes(model.SerializeToString(deterministic=True))
-    os.replace(beside, path)  # noqa: PTH105 - the one call that replaces atomically everywhere
+    write_durably(path, model.SerializeToString(deterministic=True))
 
 
 def _translations() -> dict[Callable[..., object], Callable[..., object]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
+from edgedistill.durable import write_durably
 from edgedistill.errors import ModelError
 from edgedistill.quantize import operators
 from edgedistill.quantize.graph import attribute
@@ -137,7 +137,7 @@ class QuantizedProgram:
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / "program.new.pt2"
         torch.export.save(self.exported, beside)
-        os.replace(beside, folder / PROGRAM_FILE)  # noqa: PTH105 - the one call that replaces atomically everywhere
+        beside.replace(folder / PROGRAM_FILE)
         description = {
             "format": FORMAT,
             "spec": self.spec.values,
@@ -145,9 +145,7 @@ class QuantizedProgram:
             "tensors": {name: _described(tensor) for name, tensor in self.tensors().items()},
             "fingerprint": self.fingerprint,
         }
-        beside = folder / "quantization.new.json"
-        beside.write_text(json.dumps(description, indent=1, sort_keys=True), "utf-8")
-        os.replace(beside, folder / DESCRIPTION_FILE)  # noqa: PTH105 - as above
+        write_durably(folder / DESCRIPTION_FILE, json.dumps(description, indent=1, sort_keys=True).encode())
 
 
 def load_program(folder: Path) -> QuantizedProgram:

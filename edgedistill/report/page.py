@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -10,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import ValidationError
 
 from edgedistill.bench.records import ship_text
+from edgedistill.durable import write_durably
 from edgedistill.errors import DataError
 from edgedistill.report import wording
 from edgedistill.report.abstention_picture import draw_abstention
@@ -52,12 +52,7 @@ def write_report(run_folder: Path) -> Path:
     summary = _summary_of(run_folder)
     devices = device_sections(summary, run_folder)
     path = run_folder / PAGE
-    beside = path.with_suffix(".html.partial")
-    with beside.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(page_from_summary(summary, devices, pictures=_pictures(summary, run_folder)))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_durably(path, page_from_summary(summary, devices, pictures=_pictures(summary, run_folder)).encode())
     return path
 
 

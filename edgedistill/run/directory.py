@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.errors import InputError
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from edgedistill.bench.records import record_of
 from edgedistill.bench.results import RUN_PLACE, keep_in_run, measurements_in
+from edgedistill.durable import write_durably
 from edgedistill.run.latency import LatencyRecord, UnsteadyRecord
 from edgedistill.run.summary import FILE, summary_from_file
 
@@ -46,12 +46,7 @@ def add_to_run(measurement: Measurement, run_folder: Path) -> Path:
             "unsteady": (*own_unsteady, *(item for item in measured if isinstance(item, UnsteadyRecord))),
         }
     )
-    beside = run_folder / f"{FILE}.partial"
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(changed.model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(run_folder / FILE)
+    write_durably(run_folder / FILE, changed.model_dump_json(indent=1).encode())
     if (run_folder / "report.html").is_file():
         from edgedistill.report.page import write_report  # noqa: PLC0415 - loads jinja2
 

@@ -17,7 +17,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.errors import DependencyError
 from edgedistill.recipe import TrackerName
 

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from edgedistill.errors import GateError, UnsupportedError
+from edgedistill.errors import UnsupportedError
 from edgedistill.quantize.spec import ActivationType, BiasType, Granularity, QuantSpec, ScaleFormat, Symmetry
-from edgedistill.targets.base import USUAL_TASKS, DeviceProfile, QuantizedTensor, Severity, profiles_from_folder
+from edgedistill.targets.base import USUAL_TASKS, DeviceProfile, QuantizedTensor, profiles_from_folder, require_unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,10 +93,7 @@ class ArmOnnxRuntime:
         from edgedistill.targets.arm_onnxruntime.writer import write_artifact  # noqa: PLC0415 - loads torch
 
         self.check_purpose(package.purpose, profile)
-        broken = [issue for issue in self.check(program, profile) if issue.severity is Severity.ERROR]
-        if broken:
-            first = broken[0]
-            raise GateError(f"rule {first.rule}, {first.node}", found=first.message, fix=first.fix)
+        require_unbroken(self.check(program, profile))
         shutil.rmtree(into, ignore_errors=True)
         return write_artifact(program, profile, package=package, into=into, target=self.name)
 

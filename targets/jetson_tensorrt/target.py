@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from edgedistill.errors import GateError, UnsupportedError, nearest
+from edgedistill.errors import UnsupportedError, nearest
 from edgedistill.quantize.spec import (
     ActivationType,
     BiasType,
@@ -17,7 +17,15 @@ from edgedistill.quantize.spec import (
     ScaleFormat,
     Symmetry,
 )
-from edgedistill.targets.base import DeviceProfile, FileCheck, Issue, QuantizedTensor, Severity, profiles_from_folder
+from edgedistill.targets.base import (
+    DeviceProfile,
+    FileCheck,
+    Issue,
+    QuantizedTensor,
+    Severity,
+    profiles_from_folder,
+    require_unbroken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,10 +128,7 @@ class JetsonTensorRt:
 
         forms = forms_of(program, profile)
         issues = issues_of(forms, profile)
-        broken = [issue for issue in issues if issue.severity is Severity.ERROR]
-        if broken:
-            first = broken[0]
-            raise GateError(f"rule {first.rule}, {first.node}", found=first.message, fix=first.fix)
+        require_unbroken(issues)
         shutil.rmtree(into, ignore_errors=True)
         return write_artifact(program, profile, forms=forms, issues=issues, package=package, into=into)
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from edgedistill.errors import GateError, UnsupportedError, nearest
+from edgedistill.errors import UnsupportedError, nearest
 from edgedistill.quantize.spec import ActivationType, BiasType, Granularity, QuantSpec, ScaleFormat, Symmetry
-from edgedistill.targets.base import DeviceProfile, Issue, Severity, profiles_from_folder
+from edgedistill.targets.base import DeviceProfile, Issue, profiles_from_folder, require_unbroken
 from edgedistill.targets.phone_coreml.deployment import Deployment
 from edgedistill.targets.phone_coreml.needs import core_ai_missing, lacking
 
@@ -95,10 +95,7 @@ class PhoneCoreMl:
         from edgedistill.targets.phone_coreml.writer import write_artifact  # noqa: PLC0415 - as above
 
         self.check_purpose(package.purpose, profile)
-        broken = [issue for issue in self.check(program, profile) if issue.severity is Severity.ERROR]
-        if broken:
-            first = broken[0]
-            raise GateError(f"rule {first.rule}, {first.node}", found=first.message, fix=first.fix)
+        require_unbroken(self.check(program, profile))
         shutil.rmtree(into, ignore_errors=True)
         return write_artifact(program, profile, package=package, into=into, target=self.name)
 

@@ -90,7 +90,7 @@ def test_the_later_line_counts_and_torn_or_foreign_lines_do_not(
 
 
 def test_a_plan_loads_no_torch() -> None:
-    modules = "schedule, cache_files, history, durable, prefetch"
+    modules = "schedule, cache_files, history, prefetch"
     code = f"from edgedistill.distill import {modules}; import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -10,7 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from edgedistill.capture.grading.history import Place, comparison_of, outcomes_of
 from edgedistill.capture.grading.record import is_errored, run_from_folder, verdict_of
 from edgedistill.capture.json_text import object_at, text_of
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.report.interval import wilson_interval
 from edgedistill.report.wording import count, percent
 

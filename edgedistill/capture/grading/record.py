@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from edgedistill.capture.grading.outcome import Outcome
 from edgedistill.capture.json_text import text_of
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from edgedistill.capture.json_text import Json, parsed_object, text_of
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:

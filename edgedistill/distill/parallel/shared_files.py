@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.errors import InputError
 
 if TYPE_CHECKING:

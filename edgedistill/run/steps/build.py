@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from edgedistill.data.tokenizers import ASSET
-from edgedistill.errors import GateError, UnsupportedError
+from edgedistill.errors import UnsupportedError
 from edgedistill.export.onnx_writer import onnx_from_module
 from edgedistill.models.loading import example_inputs
 from edgedistill.quantize.program import load_program
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.run.steps.quantize import program_folder
 from edgedistill.run.summary import ArtifactRecord, FileRecord
-from edgedistill.targets.base import Package, Severity, profile_named
+from edgedistill.targets.base import Package, profile_named, require_unbroken
 from edgedistill.targets.registry import target_named
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def build(context: Context, choice: TargetChoice) -> Outcome:
     profile = profile_named(target, choice.profile, choice.options)
     program = load_program(program_folder(context, target.quant_spec(profile)))
     issues = target.check(program, profile)
-    broken = [issue for issue in issues if issue.severity is Severity.ERROR]
-    if broken:
-        raise GateError(f"rule {broken[0].rule}, {broken[0].node}", found=broken[0].message, fix=broken[0].fix)
+    require_unbroken(issues)
     folder = artifact_folder(context, choice)
     package = _package(context)
     artifact = target.build(program, profile, package=package, into=folder)

@@ -16,7 +16,7 @@ from edgedistill.bench.results import keep, keep_in_run
 from edgedistill.devices.fleet import Log, fleet, slug
 from edgedistill.devices.inventory import listed, reached
 from edgedistill.devices.jobs import Patience
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.evaluate.executor import Execution
 from edgedistill.evaluate.parity import parity
 from edgedistill.evaluate.torch_executors import ProgramExecutor

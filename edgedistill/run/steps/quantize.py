@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file, save
 
-from edgedistill.distill.durable import write_durably
 from edgedistill.distill.objective import EmbeddingObjective, SoftTargetObjective, StudentObjective
 from edgedistill.distill.pixels import PixelRows
+from edgedistill.durable import write_durably
 from edgedistill.evaluate.torch_executors import ProgramExecutor
 from edgedistill.quantize.program import DESCRIPTION_FILE, PROGRAM_FILE
 from edgedistill.quantize.student import Wanted

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgedistill.data.transfer_set import Origin
 from edgedistill.distill.cache_files import predicted_sizes
-from edgedistill.distill.durable import write_durably
+from edgedistill.durable import write_durably
 from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.models.origins import RECORDED
 from edgedistill.recipe import Task

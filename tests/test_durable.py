@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from edgedistill.distill.durable import append_durably, write_durably
+from edgedistill.durable import append_durably, write_durably
 from edgedistill.errors import ResourceError
 
 if TYPE_CHECKING:
