@@ -239,7 +239,7 @@ def _compared_with_peer(python: Path, seeds: range) -> tuple[dict[str, str], lis
     with tempfile.TemporaryDirectory() as folder:
         inputs, values = Path(folder, "cases.pt"), Path(folder, "values.json")
         torch.save(cases, inputs)
-        subprocess.run([python, HERE / "torchdistill_peer.py", inputs, values], check=True)
+        subprocess.run([python, HERE / "torchdistill_losses_peer.py", inputs, values], check=True)
         answer = json.loads(values.read_text("utf-8"))
     theirs = iter(answer["values"])
     rows = [_row(item, [(inputs_of(seed), next(theirs)) for seed in seeds]) for item in PEERS]

@@ -18,14 +18,14 @@ from edgedistill.devices.inventory import listed, reached
 from edgedistill.devices.jobs import Patience
 from edgedistill.durable import write_durably
 from edgedistill.evaluate.executor import Execution
-from edgedistill.evaluate.parity import parity
 from edgedistill.evaluate.torch_executors import ProgramExecutor
 from edgedistill.quantize.program import load_program
 from edgedistill.run.steps.build import artifact_folder
 from edgedistill.run.steps.outcome import Outcome
+from edgedistill.run.steps.parity_record import parity_record
 from edgedistill.run.steps.quantize import program_folder
 from edgedistill.run.steps.rungs import confusions, rung
-from edgedistill.run.summary import DeviceRecord, ParityRecord
+from edgedistill.run.summary import DeviceRecord
 from edgedistill.targets.base import profile_named
 from edgedistill.targets.device_executor import DeviceExecutor
 from edgedistill.targets.folder import model_bytes, open_artifact
@@ -34,9 +34,6 @@ from edgedistill.targets.registry import target_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from edgedistill.devices.fleet import Ended
     from edgedistill.devices.inventory import Listed
@@ -160,9 +157,12 @@ def verify_on_devices(context: Context, choice: TargetChoice, *, step: str) -> O
         outputs = context.outputs(executor, samples=context.recipe.verify.samples)
         size, judge = model_bytes(artifact), context.judge
         reached = rung("artifact", executor, outputs, judge, target=work.title, size_bytes=size, student=student)
+        compared = parity_record(
+            context, target=work.title, before=program, reference=reference, executor=executor, outputs=outputs
+        )
         return {
             "rungs": [reached.model_dump(mode="json")],
-            "parity": [_compared(context, work.title, program, reference, executor, outputs).model_dump(mode="json")],
+            "parity": [compared.model_dump(mode="json")],
             "confusion": [
                 item.model_dump(mode="json") for item in confusions(f"artifact {executor.name}", outputs, judge)
             ],
@@ -195,35 +195,6 @@ def bench_on_devices(context: Context, choice: TargetChoice, *, step: str) -> Ou
         return {"notes": [f"{note} ({file})"]}
 
     return work.on_every_device(measured)
-
-
-def _compared(
-    context: Context,
-    title: str,
-    program: ProgramExecutor,
-    reference: NDArray[np.float32],
-    executor: DeviceExecutor,
-    outputs: NDArray[np.float32],
-) -> ParityRecord:
-    settings = context.recipe.verify
-    found = parity(reference, outputs, max_steps=settings.max_steps)
-    agrees = found.top1_agreement >= settings.min_top1_agreement
-    return ParityRecord(
-        target=title,
-        reference=program.name,
-        reference_execution=program.execution,
-        other=executor.name,
-        other_execution=executor.execution,
-        label=executor.label,
-        n=found.n,
-        top1_agreement=found.top1_agreement,
-        identical_outputs=found.identical_outputs,
-        within_one_step=found.within_steps,
-        largest_steps=found.largest_steps,
-        step=found.step,
-        passed=agrees and found.within_steps >= settings.min_within_steps,
-        note="" if found.first_sample is None else f"first differing sample: {found.first_sample}",
-    )
 
 
 def _identity(executor: DeviceExecutor) -> Result:

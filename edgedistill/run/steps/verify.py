@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgedistill.errors import DependencyError, DeviceError, UnsupportedError
-from edgedistill.evaluate.executor import Execution, Limits, StatesLimits
+from edgedistill.evaluate.executor import Execution
 from edgedistill.evaluate.integer_share import integer_share
 from edgedistill.evaluate.onnx_runtime import OnnxRuntimeExecutor
-from edgedistill.evaluate.parity import parity
 from edgedistill.evaluate.torch_executors import ProgramExecutor
 from edgedistill.quantize.program import load_program
 from edgedistill.recipe import Emulate
@@ -20,9 +18,10 @@ from edgedistill.run.steps.answers import Subject, abstention_records, agreement
 from edgedistill.run.steps.build import artifact_folder
 from edgedistill.run.steps.mask_picture import mask_pictures
 from edgedistill.run.steps.outcome import Outcome
+from edgedistill.run.steps.parity_record import parity_record
 from edgedistill.run.steps.quantize import program_folder
 from edgedistill.run.steps.rungs import confusions, rung, rung_not_run
-from edgedistill.run.summary import FloatOperator, InspectionRecord, IntegerShareRecord, ParityLimits, ParityRecord
+from edgedistill.run.summary import FloatOperator, InspectionRecord, IntegerShareRecord, ParityRecord
 from edgedistill.targets.base import Inspects
 from edgedistill.targets.folder import model_bytes, open_artifact
 from edgedistill.targets.registry import target_named
@@ -100,7 +99,10 @@ class _Proof:
             self.agreement += agreement_records(self.context, subject, outputs)
             self.pictures += mask_pictures(self.context, subject, outputs)
             self.abstention += abstention_records(self.context, subject, outputs)
-            self._compare(before, reference, executor, outputs)
+            compared = parity_record(
+                self.context, target=self.title, before=before, reference=reference, executor=executor, outputs=outputs
+            )
+            self.parity.append(compared)
             if isinstance(executor, OnnxRuntimeExecutor):
                 self.shares.append(self._integer_share(executor))
             before, reference = executor, outputs
@@ -141,43 +143,6 @@ class _Proof:
         emulated = executor.execution is Execution.EMULATED
         never = self.context.recipe.verify.emulate is Emulate.NEVER
         return "the recipe says `verify.emulate: never`" if emulated and never else ""
-
-    def _compare(
-        self,
-        before: Executor,
-        reference: NDArray[np.float32],
-        executor: Executor,
-        outputs: NDArray[np.float32],
-    ) -> None:
-        limits = self._limits(executor)
-        found = parity(reference, outputs, max_steps=limits.max_steps, answers=self.context.judge.answers)
-        agrees = found.top1_agreement >= limits.min_top1_agreement
-        note = "" if found.first_sample is None else f"first differing sample: {found.first_sample}"
-        self.parity.append(
-            ParityRecord(
-                target=self.title,
-                reference=before.name,
-                reference_execution=before.execution,
-                other=executor.name,
-                other_execution=executor.execution,
-                label=executor.label,
-                n=found.n,
-                top1_agreement=found.top1_agreement,
-                identical_outputs=found.identical_outputs,
-                within_one_step=found.within_steps,
-                largest_steps=found.largest_steps,
-                step=found.step,
-                passed=agrees and found.within_steps >= limits.min_within_steps,
-                limits=ParityLimits(**asdict(limits)) if isinstance(executor, StatesLimits) else None,
-                note=note,
-            )
-        )
-
-    def _limits(self, executor: Executor) -> Limits:
-        if isinstance(executor, StatesLimits):
-            return executor.limits
-        settings = self.context.recipe.verify
-        return Limits(settings.max_steps, settings.min_within_steps, settings.min_top1_agreement)
 
     def _not_run(self, before: Executor, executor: Executor, reason: str) -> None:
         self.rungs.append(rung_not_run("artifact", target=self.title, executor=executor.name, note=reason))

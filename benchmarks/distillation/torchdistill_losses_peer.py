@@ -1,6 +1,6 @@
 """The peer's part of `torchdistill_losses.py`: runs in an environment of its own, with torch and torchdistill alone.
 
-Usage: python torchdistill_peer.py CASES.pt VALUES.json
+Usage: python torchdistill_losses_peer.py CASES.pt VALUES.json
 """
 
 from __future__ import annotations
