@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
+from edgedistill.bench.latency import LatencyRecord, PrecisionRecord, UnsteadyRecord
 from edgedistill.evaluate.executor import Execution
-from edgedistill.run.latency import LatencyRecord, PrecisionRecord, UnsteadyRecord
 
 if TYPE_CHECKING:
     from edgedistill.bench.measurement import Measurement

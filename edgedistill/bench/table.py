@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgedistill.bench.latency import UnsteadyRecord
 from edgedistill.bench.records import label_of, main_energy, record_of, ship_text
 from edgedistill.bench.student import student_quantile
-from edgedistill.run.latency import UnsteadyRecord
 
 if TYPE_CHECKING:
     from edgedistill.bench.measurement import Measurement, Quantile

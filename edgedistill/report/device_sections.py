@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from edgedistill.bench.latency import LatencyRecord, UnsteadyRecord
     from edgedistill.bench.measurement import Measurement
     from edgedistill.evaluate.executor import Execution
     from edgedistill.report.drawing import Drawing
-    from edgedistill.run.latency import LatencyRecord, UnsteadyRecord
     from edgedistill.run.summary import Rung, Summary
 
     Picture = Mapping[str, Drawing]
@@ -80,7 +80,7 @@ def _colours(records: Sequence[LatencyRecord]) -> dict[str, str]:
 def _section(
     records: Sequence[LatencyRecord | UnsteadyRecord], summary: Summary, run_folder: Path, colours: Mapping[str, str]
 ) -> DeviceSection:
-    from edgedistill.run.latency import LatencyRecord, UnsteadyRecord  # noqa: PLC0415 - needed to tell them apart
+    from edgedistill.bench.latency import LatencyRecord, UnsteadyRecord  # noqa: PLC0415 - needed to tell them apart
 
     measured = [measurement_in_run(run_folder, record.measurement_file) for record in records]
     rows = [(item, found) for item, found in zip(records, measured, strict=True) if isinstance(item, LatencyRecord)]

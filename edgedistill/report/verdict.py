@@ -23,7 +23,7 @@ from edgedistill.report.wording import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from edgedistill.run.latency import LatencyRecord
+    from edgedistill.bench.latency import LatencyRecord
     from edgedistill.run.summary import ArtifactRecord, ParityRecord, Rung, Summary
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedistill.bench.latency import LatencyRecord, UnsteadyRecord
 from edgedistill.bench.records import record_of
 from edgedistill.bench.results import RUN_PLACE, keep_in_run, measurements_in
 from edgedistill.durable import write_durably
-from edgedistill.run.latency import LatencyRecord, UnsteadyRecord
 from edgedistill.run.summary import FILE, summary_from_file
 
 if TYPE_CHECKING:

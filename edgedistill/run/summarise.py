@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from edgedistill.run.latency import InstructionRecord, LatencyRecord, UnsteadyRecord
-from edgedistill.run.records import Record
+from edgedistill.bench.latency import InstructionRecord, LatencyRecord, UnsteadyRecord
+from edgedistill.evaluate.record import Record
 from edgedistill.run.summary import (
     AbstentionCurve,
     AgreementRecord,

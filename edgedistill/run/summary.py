@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edgedistill.bench.latency import InstructionRecord, LatencyRecord, UnsteadyRecord
 from edgedistill.evaluate.executor import Execution
-from edgedistill.run.latency import InstructionRecord, LatencyRecord, UnsteadyRecord
-from edgedistill.run.records import Record
+from edgedistill.evaluate.record import Record
 
 FILE = "summary.json"
 

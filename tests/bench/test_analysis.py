@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from edgedistill.bench.analysis import is_quick, measurement_from_recording
+from edgedistill.bench.latency import LatencyRecord, UnsteadyRecord
 from edgedistill.bench.measurement import Measurement, RealRecording, measurement_from_file, rehearsal_of
 from edgedistill.bench.reading import recording_from_document
 from edgedistill.bench.records import label_of, main_energy, record_of, ship_text
 from edgedistill.bench.table import remarks_on
 from edgedistill.errors import DataError
-from edgedistill.run.latency import LatencyRecord, UnsteadyRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgedistill.bench.analysis import measurement_from_recording
+from edgedistill.bench.latency import InstructionRecord, LatencyRecord, UnsteadyRecord
 from edgedistill.bench.recording import Recording
 from edgedistill.evaluate.executor import Execution
-from edgedistill.run.latency import InstructionRecord, LatencyRecord, UnsteadyRecord
 from edgedistill.run.summary import (
     FILE,
     ArtifactRecord,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgedistill.bench.latency import PrecisionRecord, UnsteadyRecord
 from edgedistill.errors import DataError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.report.device_sections import device_sections
 from edgedistill.report.page import write_report
-from edgedistill.run.latency import PrecisionRecord, UnsteadyRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

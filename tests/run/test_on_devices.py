@@ -11,13 +11,13 @@ import pytest
 from local_shell import LocalShell
 from recipes import write_recipe
 
+from edgedistill.bench.latency import PrecisionRecord
 from edgedistill.bench.reading import recording_from_document
 from edgedistill.devices.base import DeviceFacts
 from edgedistill.devices.remote import RemoteDevice
 from edgedistill.errors import GateError, InputError, UnfinishedError, UnreachableError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.report.page import write_report
-from edgedistill.run.latency import PrecisionRecord
 from edgedistill.run.pipeline import Stage, execute, plan, with_devices
 from edgedistill.run.steps import on_devices
 from edgedistill.run.summary import FILE, Summary, summary_from_file

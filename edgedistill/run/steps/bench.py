@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedistill.bench.host import Plan, Subject, measure_on_host
+from edgedistill.bench.latency import InstructionRecord, LatencyRecord
 from edgedistill.bench.recording import Verified
 from edgedistill.bench.records import record_of
 from edgedistill.devices.instructions import count_instructions
 from edgedistill.errors import DependencyError, DeviceError, GateError, UnsupportedError
 from edgedistill.evaluate.onnx_runtime import OnnxRuntimeExecutor
 from edgedistill.recipe import Emulate
-from edgedistill.run.latency import InstructionRecord, LatencyRecord
 from edgedistill.run.steps.build import FP32_MODEL, artifact_folder
 from edgedistill.run.steps.outcome import Outcome
 from edgedistill.targets.base import profile_named

@@ -1,4 +1,4 @@
-"""What every part of summary.json is."""
+"""What every part of a written result is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """A part of the summary: frozen and closed."""
+    """A part of summary.json: frozen and closed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edgedistill.evaluate.executor import Execution
-from edgedistill.run.records import Record
+from edgedistill.evaluate.record import Record
 
 
 class PrecisionRecord(Record):
