@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedistill.errors import ModelError
-from edgedistill.targets.app_files import as_an_app_gives_them, little_endian, resize_fixture, write_filled
+from edgedistill.targets.app_files import as_an_app_gives_them, filled, little_endian, resize_fixture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +36,29 @@ PLACES = {
 }
 """Where the sources of each folder of `device/android/` go."""
 MANIFEST = "src/main/AndroidManifest.xml"
+ONLY_FOR = {
+    "Bitmaps.kt": "image",
+    "Classifier.kt": "classification",
+    "Embedder.kt": "embedding",
+    "EmbedderTest.kt": "embedding",
+    "Pixels.kt": "image",
+    "PixelsTest.kt": "image",
+    "Prediction.kt": "classification",
+    "PredictionTest.kt": "classification",
+}
+"""Sources that a module has only for one task or one kind of preprocessing."""
+BLOCK = re.compile(r"^ *//: (?P<only>\w+)\n(?P<lines>.*?)^ *//: end\n", re.MULTILINE | re.DOTALL)
+"""Lines of a source for one task or one kind of preprocessing."""
+KEYWORDS = frozenset(
+    """abstract as assert boolean break byte case catch char class const continue default do double else enum extends
+    false final finally float for fun goto if implements import in int interface is long native new null object package
+    private protected public return short static strictfp super switch synchronized this throw throws transient true try
+    typealias typeof val var void volatile when while""".split()
+)
+"""Words of Kotlin or Java that cannot be a part of a package's name."""
+REDUCED = "model.ort"
+SAMPLES = {"image": "bitmap", "array": "values", "text": "tokens"}
+"""What an app gives, by kind of preprocessing."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +83,7 @@ class AndroidModule:
     @property
     def package(self) -> str:
         """Kotlin package: "dev.edgedistill.fashion_mnist"."""
-        start = "" if self.module[:1].isalpha() else "model_"
+        start = "" if self.module[:1].isalpha() and self.module not in KEYWORDS else "model_"
         return f"dev.edgedistill.{start}{self.module}"
 
     @property
@@ -80,23 +103,25 @@ class AndroidModule:
         assets = self.folder / "src" / "main" / "assets" / self.module
         assets.mkdir(parents=True)
         shutil.copyfile(self.artifact / self.model, assets / self.model)
-        content = (self.artifact / self.model).read_bytes()
-        facts = {"model_sha256": hashlib.sha256(content).hexdigest(), "model_size_bytes": len(content)}
-        text = json.dumps({**card, **facts}, indent=1, sort_keys=True)
-        (assets / "model.json").write_text(text + "\n", "utf-8")
+        write_card(card, assets / self.model)
         (assets / "golden-inputs.bin").write_bytes(little_endian(as_an_app_gives_them(package, inputs)))
         (assets / "golden-outputs.bin").write_bytes(little_endian(outputs))
-        self._write_sources()
-        fixture = self.folder / "src" / "test" / "resources" / "resize.json"
-        fixture.parent.mkdir(parents=True)
-        fixture.write_text(json.dumps(resize_fixture()) + "\n", "utf-8")
-        write_reduced(self.artifact / self.model, self.folder / "reduced")
+        kind = package.preprocessing.kind
+        self._write_sources(task=package.task, kind=kind)
+        if kind == "image":
+            fixture = self.folder / "src" / "test" / "resources" / "resize.json"
+            fixture.parent.mkdir(parents=True)
+            fixture.write_text(json.dumps(resize_fixture()) + "\n", "utf-8")
+        reduced = self.folder / "reduced"
+        write_reduced(self.artifact / self.model, reduced)
+        write_card(card, reduced / REDUCED)
 
-    def _write_sources(self) -> None:
+    def _write_sources(self, *, task: str, kind: str) -> None:
         values = {
             "module": self.module,
             "name": self.name,
             "package": self.package,
+            "sample": SAMPLES[kind],
             "version": version("edgedistill"),
             "onnxruntime": version("onnxruntime"),
         }
@@ -105,10 +130,36 @@ class AndroidModule:
             if item.is_dir():
                 place = self.folder / PLACES[item.name].format(path=self.package.replace(".", "/"))
                 for inner in item.iterdir():
-                    write_filled(inner, place / inner.name, values)
+                    if ONLY_FOR.get(inner.name, task) in (task, kind):
+                        text = lines_for(inner.read_text("utf-8"), task, kind)
+                        write_text(place / inner.name, filled(text, values, name=inner.name))
             else:
                 place = self.folder / (MANIFEST if item.name.endswith(".xml") else item.name)
-                write_filled(item, place, values)
+                text = lines_for(item.read_text("utf-8"), task, kind)
+                write_text(place, filled(text, values, name=item.name))
+
+
+def lines_for(text: str, *only: str) -> str:
+    """Return a source with the lines of its blocks `//: NAME` to `//: end` for some names, and without the others."""
+    return BLOCK.sub(lambda block: block["lines"] if block["only"] in only else "", text)
+
+
+def write_card(card: dict[str, object], model: Path) -> None:
+    """Write `model.json` beside a model: what the manifest says, with the name, hash and size of this very file."""
+    content = model.read_bytes()
+    facts = {
+        "model": model.name,
+        "model_sha256": hashlib.sha256(content).hexdigest(),
+        "model_size_bytes": len(content),
+    }
+    text = json.dumps({**card, **facts}, indent=1, sort_keys=True)
+    write_text(model.with_name("model.json"), text + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
 
 
 def at_fixed_addresses() -> list[str]:
@@ -143,7 +194,7 @@ def write_reduced(model: Path, into: Path) -> None:
         )
         if done.returncode:
             raise ModelError("conversion to ORT format", found=f"onnxruntime says: {done.stderr.strip()[-400:]}")
-        shutil.copyfile(Path(folder) / "model.ort", into / "model.ort")
+        shutil.copyfile(Path(folder) / "model.ort", into / REDUCED)
         listed = (Path(folder) / "model.required_operators.config").read_text("utf-8")
     lines = [line for line in listed.splitlines() if not line.startswith("#")]
     (into / "required_operators.config").write_text("# for model.ort\n" + "\n".join(lines) + "\n", "utf-8")

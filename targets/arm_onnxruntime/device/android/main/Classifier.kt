@@ -1,46 +1,53 @@
 package {{package}}
 
 import android.content.Context
+//: image
 import android.graphics.Bitmap
-import kotlin.math.exp
-
-/** What the model says of one sample. */
-data class Prediction(val label: String, val index: Int, val probability: Float)
+//: end
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.withContext
 
 /**
  * The model `{{name}}` as a classifier; preprocessing is that of training.
  *
- *     Classifier(context).use { classifier -> classifier.predict(bitmap) }
+ *     val classifier = Classifier.load(context)
+ *     val prediction = classifier.predict({{sample}})
  *
- * A call blocks; make it off the main thread.
+ * Safe to call from the main thread: a coroutine computes elsewhere. Keep one classifier, and close it in the end.
  */
-class Classifier(context: Context, threads: Int = 1) : AutoCloseable {
-    val model = Model(context, threads)
+public class Classifier(public val model: Model) : AutoCloseable {
+    public val card: ModelCard get() = model.card
+    //: image
     private val preprocessing = Preprocessing(model.card)
 
     /** Classifies an image of any size; its orientation is the caller's to apply. */
-    fun predict(bitmap: Bitmap): Prediction {
-        val numbers = IntArray(bitmap.width * bitmap.height)
-        bitmap.getPixels(numbers, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
-        return predict(Pixels.fromArgb(numbers, bitmap.height, bitmap.width, model.card.channels))
+    public suspend fun predict(bitmap: Bitmap): Prediction = prediction {
+        val fitting = bitmap.pixels(preprocessing.height, preprocessing.width, preprocessing.channels)
+        model.outputs(preprocessing.image(fitting))
     }
 
     /** Classifies pixels of any size. */
-    fun predict(pixels: Pixels): Prediction = prediction(model.outputs(preprocessing.image(pixels)))
+    public suspend fun predict(pixels: Pixels): Prediction = prediction { model.outputs(preprocessing.image(pixels)) }
+    //: end
+    //: array
+    private val preprocessing = Preprocessing(model.card)
 
-    /** Classifies an array, not normalised. */
-    fun predict(values: FloatArray): Prediction = prediction(model.outputs(preprocessing.array(values)))
+    /** Classifies an array: a sensor's window, a vector of features; not normalised. */
+    public suspend fun predict(values: FloatArray): Prediction = prediction { model.outputs(preprocessing.array(values)) }
+    //: end
+    //: text
+    /** Classifies a text by its tokens, as many as `card.inputShape` says; the tokenizer is the app's. */
+    public suspend fun predict(tokens: IntArray): Prediction = prediction { model.outputs(tokens) }
+    //: end
 
-    /** Classifies a text by its tokens; the tokenizer is the app's. */
-    fun predict(tokens: IntArray): Prediction = prediction(model.outputs(tokens))
+    override fun close(): Unit = model.close()
 
-    override fun close() = model.close()
+    private suspend fun prediction(outputs: () -> FloatArray): Prediction =
+        withContext(Dispatchers.Default) { Prediction(card.classes, outputs()) }
 
-    private fun prediction(outputs: FloatArray): Prediction {
-        val classes = model.card.classes
-        check(outputs.size == classes.size) { "${outputs.size} outputs for ${classes.size} classes" }
-        val index = outputs.indices.maxBy { outputs[it] }
-        val sum = outputs.sumOf { exp((it - outputs[index]).toDouble()) }
-        return Prediction(classes[index], index, (1.0 / sum).toFloat())
+    public companion object {
+        /** Loads the model; see [Model.load]. */
+        public suspend fun load(context: Context, threads: Int = 1): Classifier =
+            withContext(Dispatchers.Default) { Classifier(Model.load(context, threads)) }
     }
 }

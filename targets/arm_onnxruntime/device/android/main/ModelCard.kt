@@ -4,46 +4,57 @@ import org.json.JSONArray
 import org.json.JSONObject
 
 /** What `model.json` says of the model: classes, preprocessing, golden samples. */
-class ModelCard(text: String) {
-    enum class Kind { IMAGE, ARRAY, TEXT }
-
+public class ModelCard internal constructor(text: String) {
     private val document = JSONObject(text)
-    private val preprocessing = document.getJSONObject("preprocessing")
-    private val golden = document.getJSONObject("golden")
+    private val input = document.getJSONObject("input")
     private val output = document.getJSONObject("output")
+    private val golden = document.getJSONObject("golden")
+    internal val preprocessing: JSONObject = document.getJSONObject("preprocessing")
 
-    val name: String = document.getString("name")
-    val target: String = document.getString("target")
-    val profile: String = document.getString("profile")
-    val precision: String = document.getString("precision")
-    val modelSha256: String = document.getString("model_sha256")
-    val modelSizeBytes: Long = document.getLong("model_size_bytes")
-    val inputName: String = document.getJSONObject("input").getString("name")
+    public val name: String = document.getString("name")
+    public val target: String = document.getString("target")
+    public val profile: String = document.getString("profile")
+    public val precision: String = document.getString("precision")
 
-    /** Shape of one sample as the model takes it, without the batch. */
-    val inputShape: List<Int> = document.getJSONObject("input").getJSONArray("shape").ints().drop(1)
-    val classes: List<String> = document.getJSONArray("classes").texts()
-    val kind: Kind = Kind.valueOf(preprocessing.getString("kind").uppercase())
-    val channels: Int = preprocessing.optInt("channels", 3)
-    val height: Int = preprocessing.optJSONArray("size")?.getInt(0) ?: 0
-    val width: Int = preprocessing.optJSONArray("size")?.getInt(1) ?: 0
-    val scale: Float = preprocessing.optDouble("scale", 1.0).toFloat()
-    val mean: FloatArray = preprocessing.optJSONArray("mean")?.floats() ?: floatArrayOf(0f)
-    val std: FloatArray = preprocessing.optJSONArray("std")?.floats() ?: floatArrayOf(1f)
+    /** Name of the model's file. */
+    public val model: String = document.getString("model")
+    public val modelSha256: String = document.getString("model_sha256")
+    public val modelSizeBytes: Long = document.getLong("model_size_bytes")
+
+    /** Names of the classes in the order of the outputs; none if the model embeds. */
+    public val classes: List<String> = document.getJSONArray("classes").let { names ->
+        List(names.length()) { names.getString(it) }
+    }
+
+    /** Shape of one input as the model takes it, without the batch. */
+    public val inputShape: List<Int> = input.getJSONArray("shape").lengths()
+
+    /** Shape of the outputs of one sample, without the batch. */
+    public val outputShape: List<Int> = output.getJSONArray("shape").lengths()
 
     /** One output step: 1/255 of the range of the golden outputs. */
-    val step: Float = output.getDouble("step").toFloat()
-    val goldenCount: Int = golden.getInt("n")
+    public val step: Float = output.getDouble("step").toFloat()
 
     /** Output steps within which a golden output counts as equal. */
-    val maxSteps: Float = golden.getDouble("max_steps").toFloat()
+    public val maxSteps: Float = golden.getDouble("max_steps").toFloat()
 
-    val sampleCount: Int get() = inputShape.fold(1) { product, length -> product * length }
-    val outputCount: Int = output.getJSONArray("shape").ints().drop(1).fold(1) { product, length -> product * length }
+    internal val goldenCount: Int = golden.getInt("n")
+    internal val inputName: String = input.getString("name")
+    internal val outputName: String = output.getString("name")
+    internal val takesTokens: Boolean = input.getString("dtype") == "int32"
+    internal val inputCount: Int = inputShape.fold(1, Int::times)
+    internal val outputCount: Int = outputShape.fold(1, Int::times)
+    internal val wanted: String = "$inputCount ${if (takesTokens) "tokens" else "numbers"}"
 
-    private fun JSONArray.ints(): List<Int> = (0 until length()).map { optInt(it, 1) }
+    /** Options of ONNX Runtime that the model needs on a machine: `aarch64`, `x86_64`. */
+    internal fun sessionOptions(machine: String): Map<String, String> {
+        val special = document.getJSONObject("session_options_by_machine").optJSONObject(machine)
+        return listOfNotNull(document.getJSONObject("session_options"), special).fold(emptyMap()) { all, entries ->
+            val names = entries.names() ?: JSONArray()
+            all + List(names.length()) { names.getString(it) }.associateWith { entries.getString(it) }
+        }
+    }
 
-    private fun JSONArray.texts(): List<String> = (0 until length()).map { getString(it) }
-
-    private fun JSONArray.floats(): FloatArray = FloatArray(length()) { getDouble(it).toFloat() }
+    /** The numbers of a list without its first one, the batch. */
+    private fun JSONArray.lengths(): List<Int> = (1 until length()).map { getInt(it) }
 }

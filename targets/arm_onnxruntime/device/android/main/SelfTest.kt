@@ -7,81 +7,121 @@ import kotlin.math.abs
 import kotlin.math.max
 
 /** How the golden samples came out on this device. */
-data class SelfTest(
-    val samples: Int,
-    val largestSteps: Float,
-    val maxSteps: Float,
-    val identicalOutputs: Float,
-    val changedClasses: Int,
+public class SelfTest internal constructor(
+    /** Golden samples that were computed. */
+    public val samples: Int,
+    /** Largest difference of an output, in output steps. */
+    public val largestSteps: Float,
+    /** Largest one that is allowed. */
+    public val maxSteps: Float,
+    /** Share of the outputs with identical bits, 0 to 1. */
+    public val identicalOutputs: Float,
+    /** Samples that were given another class than on the workstation. */
+    public val changedClasses: Int,
 ) {
-    val passed: Boolean get() = changedClasses == 0 && largestSteps <= maxSteps + 1e-3f
+    public val passed: Boolean get() = changedClasses == 0 && largestSteps <= maxSteps + 1e-3f
 
-    companion object {
-        /** Computes the golden samples from raw ones, and compares the outputs with the workstation's. */
-        fun run(model: Model, golden: GoldenSamples): SelfTest {
-            check(model.isWhatWasBuilt()) { "the model is not the file that was built" }
+    override fun toString(): String =
+        "$samples golden samples: up to $largestSteps of $maxSteps output steps apart, $changedClasses with another class"
+
+    public companion object {
+        /**
+         * Loads the model, computes the golden samples from raw ones, and compares the outputs with the workstation's.
+         *
+         * Blocks, and reads the whole model once more for its hash: for tests and for diagnosis, not for every start.
+         *
+         * @throws IllegalStateException the assets are not what was built.
+         */
+        @JvmStatic
+        @JvmOverloads
+        public fun run(context: Context, threads: Int = 1): SelfTest {
+            val assets = ModelAssets(context)
+            check(assets.modelIsWhatWasBuilt()) { "asset '${assets.card.model}' is not the file that model.json tells of" }
+            return Model.load(context, threads).use { compared(it, GoldenSamples(assets)) }
+        }
+
+        internal fun compared(model: Model, golden: GoldenSamples): SelfTest {
+            val card = model.card
             var largest = 0f
             var identical = 0
             var changed = 0
-            for (index in 0 until golden.count) {
+            for (index in 0 until card.goldenCount) {
                 val expected = golden.expected(index)
                 val found = golden.outputs(model, index)
                 for (place in expected.indices) {
-                    val steps = abs(found[place] - expected[place]) / model.card.step
-                    largest = if (steps.isNaN()) Float.POSITIVE_INFINITY else max(largest, steps)
+                    val steps = abs(found[place] - expected[place]) / card.step
+                    largest = max(largest, if (steps.isNaN()) Float.POSITIVE_INFINITY else steps)
                     if (found[place].toRawBits() == expected[place].toRawBits()) identical++
                 }
-                val sameClass = found.indices.maxBy { found[it] } == expected.indices.maxBy { expected[it] }
-                if (model.card.classes.isNotEmpty() && !sameClass) changed++
+                if (card.classes.isNotEmpty() && classOf(found) != classOf(expected)) changed++
             }
-            val share = identical.toFloat() / (golden.count * model.card.outputCount)
-            return SelfTest(golden.count, largest, model.card.maxSteps, share, changed)
+            val share = identical.toFloat() / (card.goldenCount * card.outputCount)
+            return SelfTest(card.goldenCount, largest, card.maxSteps, share, changed)
         }
+
+        private fun classOf(outputs: FloatArray): Int = outputs.indices.maxBy { outputs[it] }
     }
 }
 
 /** Raw samples with the outputs that the workstation computed. */
-class GoldenSamples(context: Context, private val card: ModelCard) {
-    private val inputs = context.assets.open("${Model.FOLDER}/golden-inputs.bin").use { it.readBytes() }
-    private val outputs = context.assets.open("${Model.FOLDER}/golden-outputs.bin").use { it.readBytes() }
-    val count: Int get() = card.goldenCount
+internal class GoldenSamples(assets: ModelAssets) {
+    private val card = assets.card
+    private val raw = assets.bytes("golden-inputs.bin")
+    private val outputs = assets.bytes("golden-outputs.bin")
+    //: image
+    private val rawBytes = card.inputCount
+    //: end
+    //: array
+    private val rawBytes = card.inputCount * Float.SIZE_BYTES
+    //: end
+    //: text
+    private val rawBytes = card.inputCount * Int.SIZE_BYTES
+    //: end
 
     init {
-        val width = if (card.kind == ModelCard.Kind.IMAGE) 1 else 4
-        check(inputs.size == count * card.sampleCount * width && outputs.size == count * card.outputCount * 4) {
-            "golden samples are not what was built"
+        check(raw.size == card.goldenCount * rawBytes && outputs.size == card.goldenCount * card.outputCount * Float.SIZE_BYTES) {
+            "the golden samples and model.json are not of one build"
         }
     }
 
-    /** Outputs of one sample. */
-    fun expected(index: Int): FloatArray = floats(outputs, index * card.outputCount, card.outputCount)
-
-    /** The model's input of one sample: numbers, or tokens. */
-    fun input(index: Int): Any = when (card.kind) {
-        ModelCard.Kind.IMAGE -> Preprocessing(card).image(pixels(index))
-        ModelCard.Kind.ARRAY -> Preprocessing(card).array(floats(inputs, index * card.sampleCount, card.sampleCount))
-        ModelCard.Kind.TEXT -> tokens(index)
+    /** Outputs of one sample, as the workstation computed them. */
+    fun expected(index: Int): FloatArray {
+        val numbers = part(outputs, index, card.outputCount * Float.SIZE_BYTES).asFloatBuffer()
+        return FloatArray(card.outputCount).also { numbers.get(it) }
     }
 
     /** What the model gives for one sample. */
-    fun outputs(model: Model, index: Int): FloatArray = when (val input = input(index)) {
-        is FloatArray -> model.outputs(input)
-        else -> model.outputs(input as IntArray)
-    }
+    fun outputs(model: Model, index: Int): FloatArray = model.outputs(input(index))
 
-    private fun pixels(index: Int): Pixels {
-        val bytes = inputs.copyOfRange(index * card.sampleCount, (index + 1) * card.sampleCount)
-        return Pixels(card.height, card.width, card.channels, bytes)
-    }
+    //: image
+    /** The model's input of one sample. */
+    fun input(index: Int): FloatArray = Preprocessing(card).image(pixels(index))
 
-    private fun tokens(index: Int): IntArray {
-        val buffer = ByteBuffer.wrap(inputs, index * card.sampleCount * 4, card.sampleCount * 4)
-        val numbers = buffer.order(ByteOrder.LITTLE_ENDIAN).asIntBuffer()
-        return IntArray(card.sampleCount).also { numbers.get(it) }
+    /** One sample, at the model's size. */
+    fun pixels(index: Int): Pixels {
+        val preprocessing = Preprocessing(card)
+        val bytes = raw.copyOfRange(index * rawBytes, (index + 1) * rawBytes)
+        return Pixels(preprocessing.height, preprocessing.width, preprocessing.channels, bytes)
     }
+    //: end
+    //: array
+    /** The model's input of one sample. */
+    fun input(index: Int): FloatArray = Preprocessing(card).array(values(index))
 
-    private fun floats(bytes: ByteArray, start: Int, count: Int): FloatArray {
-        val numbers = ByteBuffer.wrap(bytes, start * 4, count * 4).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
-        return FloatArray(count).also { numbers.get(it) }
+    /** One sample, not normalised. */
+    fun values(index: Int): FloatArray {
+        val numbers = part(raw, index, rawBytes).asFloatBuffer()
+        return FloatArray(card.inputCount).also { numbers.get(it) }
     }
+    //: end
+    //: text
+    /** One sample, and the model's input: its tokens. */
+    fun input(index: Int): IntArray {
+        val numbers = part(raw, index, rawBytes).asIntBuffer()
+        return IntArray(card.inputCount).also { numbers.get(it) }
+    }
+    //: end
+
+    private fun part(bytes: ByteArray, index: Int, length: Int): ByteBuffer =
+        ByteBuffer.wrap(bytes, index * length, length).order(ByteOrder.LITTLE_ENDIAN)
 }

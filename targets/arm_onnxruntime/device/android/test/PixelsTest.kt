@@ -3,6 +3,7 @@ package {{package}}
 import org.json.JSONObject
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
 import org.junit.Test
 
 /** Resizing gives the bytes that the workstation computed; runs on the workstation, without a device. */
@@ -21,8 +22,21 @@ class PixelsTest {
 
     @Test
     fun greyIsTheLumaOfTheColours() {
-        val found = Pixels.fromArgb(intArrayOf(0xFFFFFF, 0, 0xFF0000), 1, 3, 1)
-        assertEquals(listOf(255, 0, 76), found.bytes.map { it.toInt() and 0xFF })
+        val found = ByteArray(3)
+        Pixels.fromArgb(intArrayOf(0xFFFFFF, 0, 0xFF0000), 1, found)
+        assertEquals(listOf(255, 0, 76), found.map { it.toInt() and 0xFF })
+    }
+
+    @Test
+    fun coloursKeepTheirOrder() {
+        val found = ByteArray(3)
+        Pixels.fromArgb(intArrayOf(0x7F010203), 3, found)
+        assertArrayEquals(byteArrayOf(1, 2, 3), found)
+    }
+
+    @Test
+    fun bytesThatAreNoImageAreRefused() {
+        assertThrows(IllegalArgumentException::class.java) { Pixels(2, 2, 3, ByteArray(11)) }
     }
 
     private fun pixels(described: JSONObject): Pixels {

@@ -1,0 +1,7 @@
+// Stand-in for tests: declarations from the documentation of ONNX Runtime's Java API, of what the module uses. It computes nothing.
+package ai.onnxruntime;
+
+public interface OnnxValue extends AutoCloseable {
+    @Override
+    void close();
+}
