@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 512 * 2**20
 MOST_PROBLEMS = 3
+NAME = SCHEMA.partition("/")[0]
+"""What a line with a recording holds; Android writes the stroke behind it as `\\/`."""
 MOST_OBJECTS = 64
 """Objects that one line is searched for; a log prefix may hold braces of its own."""
 
@@ -87,7 +89,7 @@ def _documents(text: str) -> Iterator[object]:
         yield from _recordings_in(json.loads(text))
     except ValueError:
         for line in text.splitlines():
-            if SCHEMA in line:
+            if NAME in line:
                 yield from _in_line(line)
 
 

@@ -107,7 +107,7 @@ class AndroidModule:
         (assets / "golden-inputs.bin").write_bytes(little_endian(as_an_app_gives_them(package, inputs)))
         (assets / "golden-outputs.bin").write_bytes(little_endian(outputs))
         kind = package.preprocessing.kind
-        self._write_sources(task=package.task, kind=kind)
+        self.write_sources(task=package.task, kind=kind)
         if kind == "image":
             fixture = self.folder / "src" / "test" / "resources" / "resize.json"
             fixture.parent.mkdir(parents=True)
@@ -116,7 +116,8 @@ class AndroidModule:
         write_reduced(self.artifact / self.model, reduced)
         write_card(card, reduced / REDUCED)
 
-    def _write_sources(self, *, task: str, kind: str) -> None:
+    def write_sources(self, *, task: str, kind: str) -> None:
+        """Write the sources for a task and a kind of preprocessing."""
         values = {
             "module": self.module,
             "name": self.name,
