@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TEMPLATES = "edgedistill.targets.arm_onnxruntime.device"
 FOLDER = "android"
 TOOL = "onnxruntime.tools.convert_onnx_models_to_ort"
-OPTIONS = ("--optimization_style=Fixed", "--target_platform=arm")
+OPTIONS = ("--optimization_style=Fixed", "--target_platform=arm", "--enable_type_reduction")
 PLACES = {
     "main": "src/main/kotlin/{path}",
     "test": "src/test/kotlin/{path}",
@@ -49,14 +49,16 @@ ONLY_FOR = {
 """Sources that a module has only for one task or one kind of preprocessing."""
 BLOCK = re.compile(r"^ *//: (?P<only>\w+)\n(?P<lines>.*?)^ *//: end\n", re.MULTILINE | re.DOTALL)
 """Lines of a source for one task or one kind of preprocessing."""
-KEYWORDS = frozenset(
-    """abstract as assert boolean break byte case catch char class const continue default do double else enum extends
-    false final finally float for fun goto if implements import in int interface is long native new null object package
-    private protected public return short static strictfp super switch synchronized this throw throws transient true try
-    typealias typeof val var void volatile when while""".split()
-)
+WORDS = """
+abstract as assert boolean break byte case catch char class const continue default do double else enum extends
+false final finally float for fun goto if implements import in int interface is long native new null object
+package private protected public return short static strictfp super switch synchronized this throw throws
+transient true try typealias typeof val var void volatile when while
+"""
+KEYWORDS = frozenset(re.findall(r"\w+", WORDS))
 """Words of Kotlin or Java that cannot be a part of a package's name."""
 REDUCED = "model.ort"
+NOTE = "Kotlin sources: compiled against stand-ins for Android, not by Android's own toolchain, and not run on a phone"
 SAMPLES = {"image": "bitmap", "array": "values", "text": "tokens"}
 """What an app gives, by kind of preprocessing."""
 
@@ -175,7 +177,7 @@ def at_fixed_addresses() -> list[str]:
 
 
 def write_reduced(model: Path, into: Path) -> None:
-    """Write a model in ONNX Runtime's own format, and the operators that a minimal build needs for it.
+    """Write a model in ONNX Runtime's own format, and the operators and types that a minimal build needs for it.
 
     Both by onnxruntime's own tool (1.32), optimized for ARM; the paths of this machine are taken out of the list.
 
@@ -196,6 +198,6 @@ def write_reduced(model: Path, into: Path) -> None:
         if done.returncode:
             raise ModelError("conversion to ORT format", found=f"onnxruntime says: {done.stderr.strip()[-400:]}")
         shutil.copyfile(Path(folder) / "model.ort", into / REDUCED)
-        listed = (Path(folder) / "model.required_operators.config").read_text("utf-8")
+        listed = (Path(folder) / "model.required_operators_and_types.config").read_text("utf-8")
     lines = [line for line in listed.splitlines() if not line.startswith("#")]
     (into / "required_operators.config").write_text("# for model.ort\n" + "\n".join(lines) + "\n", "utf-8")

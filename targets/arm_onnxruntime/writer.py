@@ -15,7 +15,7 @@ from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
 from edgedistill.export.passes.float_products import keep_products_in_float
 from edgedistill.quantize.program import Arithmetic
-from edgedistill.targets.arm_onnxruntime.android import AndroidModule
+from edgedistill.targets.arm_onnxruntime.android import NOTE, AndroidModule
 from edgedistill.targets.arm_onnxruntime.target import MODEL, OPTIONS_BY_MACHINE, README
 from edgedistill.targets.folder import seal
 
@@ -52,6 +52,7 @@ def write_artifact(
     manifest = _manifest(program, profile, package, inputs, outputs, target=target)
     if profile.facts.get("android_module"):
         AndroidModule(package.name, into, MODEL).write(manifest, package, inputs, outputs)
+        manifest["notes"] = [NOTE]
     return seal(into, manifest)
 
 

@@ -45,6 +45,12 @@ def test_a_recording_is_found_in_what_logs_and_runners_put_around_it(document: d
     assert [item.artifact.name for item in found] == ["small"]
 
 
+def test_a_recording_is_found_as_android_writes_it(document: dict[str, object]) -> None:
+    written = json.dumps(document).replace("/", "\\/")
+    (found,) = recordings_from_text(f"I/EDGEDISTILL_BENCH: {written}\nanother line\n", thing="it")
+    assert found.artifact.name == "small"
+
+
 def test_every_line_of_a_file_is_read(document: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "phones.jsonl"
     path.write_text(f"{json.dumps(document)}\n{json.dumps(document)}\n")

@@ -11,12 +11,15 @@ import onnxruntime
 import pytest
 import tree_sitter
 import tree_sitter_kotlin
+from onnxruntime.tools.ort_format_model.ort_model_processor import fbs as flatbuffers
+from onnxruntime.tools.reduced_build_config_parser import parse_config
 from small_models import images, program_of, residual
 from target_contract import package
 
+from edgedistill.errors import UnsupportedError
 from edgedistill.targets.arm_onnxruntime.android import AndroidModule, at_fixed_addresses
 from edgedistill.targets.arm_onnxruntime.target import OPTIONS_BY_MACHINE
-from edgedistill.targets.base import Artifact, profile_named
+from edgedistill.targets.base import Artifact, profile_named, require_form
 from edgedistill.targets.registry import target_named
 
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_kotlin.language()))
@@ -31,6 +34,21 @@ def syntax_errors(source: bytes) -> list[int]:
             found.append(node.start_point[0] + 1)
         todo += node.children
     return found
+
+
+def listed_operators(config: Path) -> set[tuple[str, int, str]]:
+    """Return domain, version and name of every operator in a list, by onnxruntime's own parser."""
+    listed, types = parse_config(str(config), enable_type_reduction=True)
+    assert types is not None
+    return {(domain, since, name) for domain, sets in listed.items() for since, names in sets.items() for name in names}
+
+
+def operators_of(model: Path) -> set[tuple[str, int, str]]:
+    """Return the same of every node in an .ort file."""
+    session = flatbuffers.InferenceSession.InferenceSession.GetRootAsInferenceSession(model.read_bytes(), 0)
+    graph = session.Model().Graph()
+    nodes = [graph.Nodes(index) for index in range(graph.NodesLength())]
+    return {((node.Domain() or b"ai.onnx").decode(), node.SinceVersion(), node.OpType().decode()) for node in nodes}
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +100,20 @@ def test_the_assets_are_those_of_the_artifact(module: Path, artifact: Artifact) 
 
 
 def test_the_card_has_every_key_that_kotlin_reads(module: Path) -> None:
-    text = next(module.rglob("ModelCard.kt")).read_text("utf-8")
+    text = "".join(next(module.rglob(name)).read_text("utf-8") for name in ("ModelCard.kt", "Preprocessing.kt"))
     card = json.loads(next(module.rglob("model.json")).read_text("utf-8"))
     flat = {*card, *card["golden"], *card["input"], *card["output"], *card["preprocessing"]}
     assert set(re.findall(r'get\w+\("(\w+)"\)', text)) <= flat
 
 
-def test_the_reduced_model_computes_the_same(module: Path, artifact: Artifact) -> None:
+def test_the_reduced_model_has_its_own_card(module: Path) -> None:
+    card = json.loads((module / "reduced" / "model.json").read_text("utf-8"))
+    content = (module / "reduced" / card["model"]).read_bytes()
+    assert card["model"] == "model.ort"
+    assert (card["model_sha256"], card["model_size_bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+def test_the_reduced_model_computes_the_same_bits(module: Path, artifact: Artifact) -> None:
     golden = np.load(artifact.folder / "golden.npz")
     settings = onnxruntime.SessionOptions()
     for key, value in OPTIONS_BY_MACHINE.get(platform.machine(), {}).items():
@@ -96,13 +121,15 @@ def test_the_reduced_model_computes_the_same(module: Path, artifact: Artifact) -
     session = onnxruntime.InferenceSession(
         module / "reduced" / "model.ort", settings, providers=["CPUExecutionProvider"]
     )
-    outputs = session.run(None, {session.get_inputs()[0].name: golden["inputs"]})[0]
-    np.testing.assert_array_equal(outputs.argmax(1), golden["outputs"].argmax(1))
+    whole = onnxruntime.InferenceSession(artifact.folder / artifact.model, settings, providers=["CPUExecutionProvider"])
+    outputs, wanted = (each.run(None, {each.get_inputs()[0].name: golden["inputs"]})[0] for each in (session, whole))
+    np.testing.assert_array_equal(outputs.view(np.uint32), wanted.view(np.uint32))
 
 
 def test_the_reduced_configuration_lists_operators_and_no_path(module: Path) -> None:
-    text = (module / "reduced" / "required_operators.config").read_text("utf-8")
-    assert "QLinearConv" in text
+    config = module / "reduced" / "required_operators.config"
+    text = config.read_text("utf-8")
+    assert listed_operators(config) == operators_of(module / "reduced" / "model.ort")
     assert "/" not in text
 
 
@@ -124,11 +151,35 @@ def test_other_boards_carry_no_module(tmp_path: Path) -> None:
     assert not any(file.path.startswith("android/") for file in built.files)
 
 
+@pytest.mark.parametrize(("task", "kind"), [("classification", "array"), ("embedding", "text"), ("embedding", "image")])
+def test_a_module_has_the_sources_of_its_task_and_samples(task: str, kind: str, tmp_path: Path) -> None:
+    module = AndroidModule("a", tmp_path, "model.onnx")
+    module.write_sources(task=task, kind=kind)
+    sources = {path.name: path.read_text("utf-8") for path in module.folder.rglob("*.kt")}
+    assert ("Classifier.kt" in sources) == (task == "classification")
+    assert ("Bitmaps.kt" in sources) == (kind == "image")
+    assert not any("//:" in text or "{{" in text for text in sources.values())
+    assert all("Bitmap" not in text or kind == "image" for text in sources.values())
+    assert {name: lines for name, text in sources.items() if (lines := syntax_errors(text.encode()))} == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "found"),
+    [("segmentation", "image", "'task: segmentation'"), ("classification", "audio", "no features of sounds")],
+)
+def test_what_an_app_has_no_form_for_is_refused_before_anything_is_learned(task: str, kind: str, found: str) -> None:
+    target = target_named("arm-onnxruntime")
+    with pytest.raises(UnsupportedError, match=rf"arm-onnxruntime/android-big-core.*{found}"):
+        require_form(target, profile_named(target, "android-big-core"), task=task, kind=kind)
+    require_form(target, profile_named(target, "raspberry-pi-5"), task=task, kind=kind)
+
+
 @pytest.mark.parametrize(
     ("name", "module", "kotlin"),
     [
         ("fashion-mnist", "fashion_mnist", "dev.edgedistill.fashion_mnist"),
         ("3d.net", "3d_net", "dev.edgedistill.model_3d_net"),
+        ("Object", "object", "dev.edgedistill.model_object"),
     ],
 )
 def test_a_recipes_name_becomes_a_kotlin_name(name: str, module: str, kotlin: str) -> None:

@@ -64,7 +64,7 @@ def test_the_compiler_sees_what_is_wrong(small: Path, tmp_path: Path) -> None:
         compiled([small, tmp_path], tmp_path / "classes")
 
 
-def test_the_unit_tests_pass(classes: Compiled, small: Path, tmp_path: Path) -> None:
+def test_the_unit_tests_pass(classes: Compiled, small: Path) -> None:
     resources = small / "src" / "test" / "resources"
     assert json.loads((resources / "resize.json").read_text("utf-8")) == resize_fixture()
     names = ["small.PixelsTest", "small.PredictionTest", "embedding_array.EmbedderTest"]
