@@ -16,10 +16,9 @@ from onnxruntime.tools.reduced_build_config_parser import parse_config
 from small_models import images, program_of, residual
 from target_contract import package
 
-from edgedistill.errors import UnsupportedError
 from edgedistill.targets.arm_onnxruntime.android import AndroidModule, at_fixed_addresses
 from edgedistill.targets.arm_onnxruntime.target import OPTIONS_BY_MACHINE
-from edgedistill.targets.base import Artifact, profile_named, require_form
+from edgedistill.targets.base import Artifact, profile_named
 from edgedistill.targets.registry import target_named
 
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_kotlin.language()))
@@ -161,17 +160,6 @@ def test_a_module_has_the_sources_of_its_task_and_samples(task: str, kind: str, 
     assert not any("//:" in text or "{{" in text for text in sources.values())
     assert all("Bitmap" not in text or kind == "image" for text in sources.values())
     assert {name: lines for name, text in sources.items() if (lines := syntax_errors(text.encode()))} == {}
-
-
-@pytest.mark.parametrize(
-    ("task", "kind", "found"),
-    [("segmentation", "image", "'task: segmentation'"), ("classification", "audio", "no features of sounds")],
-)
-def test_what_an_app_has_no_form_for_is_refused_before_anything_is_learned(task: str, kind: str, found: str) -> None:
-    target = target_named("arm-onnxruntime")
-    with pytest.raises(UnsupportedError, match=rf"arm-onnxruntime/android-big-core.*{found}"):
-        require_form(target, profile_named(target, "android-big-core"), task=task, kind=kind)
-    require_form(target, profile_named(target, "raspberry-pi-5"), task=task, kind=kind)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ public class Model private constructor(public val card: ModelCard, private val s
         FloatArray(card.outputCount).also { results.duplicate().get(it) }
     }
 
-    /** Input and output in memory that ONNX Runtime reads and writes itself: nothing is allocated at an inference. */
+    /** Input and output in memory that ONNX Runtime reads and writes itself, the same at every inference. */
     private class Tensors(card: ModelCard, numbers: ByteBuffer, results: FloatBuffer) : AutoCloseable {
         private val environment = OrtEnvironment.getEnvironment()
         private val output = OnnxTensor.createTensor(environment, results, batchOfOne(card.outputShape))
