@@ -174,6 +174,17 @@ def environment_state(*, cache: Path | None = None) -> EnvironmentState:
     return EnvironmentState(ready=False, folder=folder, size_bytes=0, reason=reason)
 
 
+def require_possible() -> None:
+    """Refuse a machine on which there is no emulated board and none can be built; builds and downloads nothing.
+
+    Raises:
+        UnsupportedError: it is not Linux on x86-64.
+        DependencyError: a tool is missing.
+    """
+    if not environment_state().ready:
+        _check_machine()
+
+
 def requirements() -> tuple[str, ...]:
     """Return the wheels of the board: this workstation's ONNX Runtime, and a numpy no newer than its own.
 

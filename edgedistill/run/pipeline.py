@@ -145,7 +145,9 @@ def plan(
     states = [_with_state(step, directory) for step in steps]
     last = STAGES.index(until)
     stages = tuple(step for step in states if STAGES.index(step.stage) <= last)
-    refuse_missing_packages(step.choice for step in stages if step.choice and step.stage in PACKED and not step.is_done)
+    refuse_missing_packages(
+        recipe, [step.choice for step in stages if step.choice and step.stage in PACKED and not step.is_done]
+    )
     return Plan(
         recipe=recipe,
         recipe_folder=home,

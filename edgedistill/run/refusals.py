@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgedistill.devices import arm_environment
 from edgedistill.errors import RecipeError, UnsupportedError
-from edgedistill.recipe import Task
+from edgedistill.recipe import Emulate, Task
 from edgedistill.targets.base import NeedsApp, Purpose, profile_named, require_packages, require_purpose
 from edgedistill.targets.registry import target_named
 
@@ -36,15 +37,23 @@ def refuse_impossible(recipe: Recipe) -> None:
     _refuse_labels(recipe)
 
 
-def refuse_missing_packages(choices: Iterable[TargetChoice]) -> None:
-    """Refuse to begin what could not be built here in the end.
+def refuse_missing_packages(recipe: Recipe, choices: Iterable[TargetChoice]) -> None:
+    """Refuse to begin what could not be built or verified here in the end.
+
+    Args:
+        recipe: says whether the emulated board has to be there.
+        choices: what is still to be built or verified.
 
     Raises:
-        DependencyError: a target lacks a package or a tool.
+        DependencyError: a target, or the emulated board, lacks a package or a tool.
+        UnsupportedError: the emulated board is wanted, and this machine cannot have one.
     """
     for choice in choices:
         target = target_named(choice.target)
-        require_packages(target, profile_named(target, choice.profile, choice.options))
+        profile = profile_named(target, choice.profile, choice.options)
+        require_packages(target, profile)
+        if recipe.verify.emulate is Emulate.REQUIRE and "emulated_cpu_model" in profile.facts:
+            arm_environment.require_possible()
 
 
 def _refuse_labels(recipe: Recipe) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from importlib import util
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from recipes import quick_document, write_recipe
 
 from edgedistill.data.preprocessing import ImagePreprocessing
+from edgedistill.devices import arm_environment
 from edgedistill.errors import DependencyError, InputError, RecipeError, UnsupportedError
 from edgedistill.run.pipeline import Stage, plan
 from edgedistill.targets import registry
@@ -131,6 +133,23 @@ def test_what_is_only_looked_at_by_a_missing_package_is_a_note(monkeypatch: pyte
     (note,) = target.lacking(profile)
     assert (note.severity, note.fix) == (Severity.NOTE, "pip install 'edgedistill[jetson]'")
     require_packages(target, profile)
+
+
+def test_an_emulated_board_that_must_be_there_and_cannot_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_machine() -> None:
+        raise UnsupportedError("emulated ARM64 board", found="macOS", wanted="Linux on x86-64")
+
+    monkeypatch.setattr(arm_environment, "environment_state", lambda: SimpleNamespace(ready=False))
+    monkeypatch.setattr(arm_environment, "_check_machine", no_machine)
+    path = recipe(tmp_path, BOARD, verify={"emulate": "require"})
+    with pytest.raises(UnsupportedError, match="emulated ARM64 board: macOS"):
+        plan(path, folder=tmp_path / "run")
+    assert plan(path, folder=tmp_path / "run", until=Stage.QUANTIZE).stages
+    assert plan(path, overrides=["verify.emulate=auto"], folder=tmp_path / "run").stages
+    # a phone's package runs on no such board
+    assert plan(recipe(tmp_path, PHONE, verify={"emulate": "require"}), folder=tmp_path / "run").stages
 
 
 class Foreign(ArmOnnxRuntime):
