@@ -39,16 +39,18 @@ ONLY_FOR = {
     "EmbedderTests.swift": EMBEDDING,
 }
 """Sources that a package has only for one task."""
+CLASSIFIER = "let classifier = try await Classifier()   // once: it holds the loaded model\nlet prediction = try await "
+EMBEDDER = "let embedder = try await Embedder()   // once: it holds the loaded model\nlet vector = try await "
 EXAMPLES = {
-    (CLASSIFICATION, "image"): "let prediction = try await Classifier().predict(image)   // CGImage of any size",
-    (CLASSIFICATION, "array"): "let prediction = try await Classifier().predict(values)   // [Float], not normalised",
+    (CLASSIFICATION, "image"): CLASSIFIER + "classifier.predict(image)   // CGImage or a camera's frame, of any size",
+    (CLASSIFICATION, "array"): CLASSIFIER + "classifier.predict(values)   // [Float], not normalised",
     (
         CLASSIFICATION,
         "text",
-    ): "let prediction = try await Classifier().predict(tokens: tokens)   // [Int32], of your tokenizer",
-    (EMBEDDING, "image"): "let vector = try await Embedder().embed(image)   // CGImage of any size",
-    (EMBEDDING, "array"): "let vector = try await Embedder().embed(values)   // [Float], not normalised",
-    (EMBEDDING, "text"): "let vector = try await Embedder().embed(tokens: tokens)   // [Int32], of your tokenizer",
+    ): CLASSIFIER + "classifier.predict(tokens: tokens)   // [Int32], of your tokenizer",
+    (EMBEDDING, "image"): EMBEDDER + "embedder.embed(image)   // CGImage or a camera's frame, of any size",
+    (EMBEDDING, "array"): EMBEDDER + "embedder.embed(values)   // [Float], not normalised",
+    (EMBEDDING, "text"): EMBEDDER + "embedder.embed(tokens: tokens)   // [Int32], of your tokenizer",
 }
 """What an app writes, by task and kind of preprocessing."""
 

@@ -54,7 +54,10 @@ On a Mac with the device connected:
     -destination 'platform=iOS,id=DEVICE' -allowProvisioningUpdates DEVELOPMENT_TEAM=TEAM
 checks the golden samples on the device and measures latency. {module}/README.md says more.
 """
-NOTES = ("Swift sources: syntax checked, not compiled; the model was interpreted, not run by Core ML",)
+NOTES = (
+    "Swift sources: compiled and tested by Swift 6.0.3 on Linux, against stand-ins for Apple's modules; not by Xcode",
+    "the model was interpreted, not run by Core ML",
+)
 
 
 def write_artifact(

@@ -14,16 +14,24 @@ final class LatencyBenchmark: XCTestCase {
         let seconds: Double
         let units: [ComputeUnits]
 
-        init(_ environment: [String: String]) {
+        init(_ environment: [String: String]) throws {
             samples = environment["EDGEDISTILL_SAMPLES"].flatMap(Int.init) ?? 1024
             seconds = environment["EDGEDISTILL_SECONDS"].flatMap(Double.init) ?? 60
             let chosen = environment["EDGEDISTILL_UNITS"]?.split(separator: ",").map(String.init)
-            units = ComputeUnits.allCases.filter { chosen?.contains($0.rawValue) ?? true }
+            units = try chosen?.map(Self.units) ?? ComputeUnits.allCases
+        }
+
+        private static func units(named name: String) throws -> ComputeUnits {
+            guard let units = ComputeUnits(rawValue: name) else {
+                let known = ComputeUnits.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ModelError.wrongInput(found: "EDGEDISTILL_UNITS '\(name)'", wanted: known)
+            }
+            return units
         }
     }
 
     func testLatency() async throws {
-        let settings = Settings(ProcessInfo.processInfo.environment)
+        let settings = try Settings(ProcessInfo.processInfo.environment)
         let card = try ModelCard.bundled()
         for units in settings.units {
             let result = try await Model(units: units).selfTest()

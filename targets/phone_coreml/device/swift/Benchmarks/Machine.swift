@@ -1,6 +1,10 @@
 import CoreML
 import Foundation
 
+#if canImport(Darwin)
+@preconcurrency import Darwin  // mach_task_self_ is a variable there
+#endif
+
 /// What this device says of itself.
 enum Machine {
     /// "iPhone16,1"; on a simulator, that of the device it stands for.
@@ -15,21 +19,31 @@ enum Machine {
         #endif
     }
 
+    private static var architecture: String {
+        #if arch(arm64)
+        return "arm64"
+        #else
+        return "x86_64"
+        #endif
+    }
+
     static func device() -> Recording.Device {
         let process = ProcessInfo.processInfo
         #if targetEnvironment(simulator)
         let (kind, execution) = ("ios", "emulated")
         #elseif os(macOS)
         let (kind, execution) = ("macos", "host")
-        #else
+        #elseif os(iOS)
         let (kind, execution) = ("ios", "device")
+        #else
+        let (kind, execution) = ("host", "emulated")  // no system of Apple's: whatever answers here, it is not Core ML
         #endif
         return Recording.Device(
             kind: kind,
             execution: execution,
             name: process.environment["EDGEDISTILL_DEVICE"] ?? model,
             model: model,
-            machine: "arm64",
+            machine: architecture,
             os: process.operatingSystemVersionString,
             cores: process.processorCount,
             memory_bytes: process.physicalMemory,
@@ -73,9 +87,9 @@ enum Machine {
 
     private static func text(ofSystemValue name: String) -> String {
         var size = 0
-        sysctlbyname(name, nil, &size, nil, 0)
-        var bytes = [CChar](repeating: 0, count: max(size, 1))
-        sysctlbyname(name, &bytes, &size, nil, 0)
-        return String(cString: bytes)
+        guard sysctlbyname(name, nil, &size, nil, 0) == 0 else { return "unknown" }
+        var bytes = [UInt8](repeating: 0, count: size)
+        guard sysctlbyname(name, &bytes, &size, nil, 0) == 0 else { return "unknown" }
+        return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
 }

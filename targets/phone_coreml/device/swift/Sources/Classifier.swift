@@ -1,6 +1,8 @@
 import CoreGraphics
 import CoreML
+import CoreVideo
 import Foundation
+import ImageIO
 
 /// What the model says of one sample.
 public struct Prediction: Equatable, Sendable {
@@ -23,10 +25,11 @@ public struct Prediction: Equatable, Sendable {
 
 /// The model `{{name}}` as a classifier.
 ///
-///     let classifier = try await Classifier()
+///     let classifier = try await Classifier()   // once: it holds the loaded model
 ///     let prediction = try await classifier.predict(image)
 ///
-/// A sample is preprocessed as it was in training: that is part of this package and of the model.
+/// A sample is preprocessed as it was in training: that is part of this package and of the model. Several tasks may
+/// predict at the same time; each holds its own input, so let a camera drop the frames that come too early.
 public struct Classifier: Sendable {
     public let model: Model
     public let card: ModelCard
@@ -37,9 +40,14 @@ public struct Classifier: Sendable {
         card = model.card
     }
 
-    /// Classifies an image of any size.
-    public func predict(_ image: CGImage) async throws -> Prediction {
-        try await predict(PixelImage(image, channels: card.preprocessing.channels ?? 3))
+    /// Classifies an image of any size; `orientation` is what its file or the camera says of it.
+    public func predict(_ image: CGImage, orientation: CGImagePropertyOrientation = .up) async throws -> Prediction {
+        try await predict(PixelImage(image, channels: card.preprocessing.channels ?? 3, orientation: orientation))
+    }
+
+    /// Classifies a camera's frame, in BGRA.
+    public func predict(_ frame: CVPixelBuffer, orientation: CGImagePropertyOrientation = .up) async throws -> Prediction {
+        try await predict(PixelImage(frame, channels: card.preprocessing.channels ?? 3, orientation: orientation))
     }
 
     /// Classifies pixels of any size.
@@ -59,10 +67,8 @@ public struct Classifier: Sendable {
 
     func predict(from features: MLFeatureProvider) async throws -> Prediction {
         let logits = try await model.outputs(from: features)
-        guard logits.count == card.classes.count, let largest = logits.max(),
-            let index = logits.firstIndex(of: largest)
-        else {
-            throw ModelError.wrongOutput("\(logits.count) outputs for \(card.classes.count) classes")
+        guard let largest = logits.max(), let index = logits.firstIndex(of: largest), index < card.classes.count else {
+            throw ModelError.wrongOutput("logits without a largest one: \(logits)")
         }
         let sum = logits.reduce(0) { $0 + exp($1 - largest) }
         return Prediction(label: card.classes[index], index: index, probability: 1 / sum, logits: logits)

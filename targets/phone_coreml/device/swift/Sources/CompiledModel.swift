@@ -26,23 +26,43 @@ public enum CompiledModel {
         try Resources.url("Model", "mlpackage")
     }
 
+    /// The model, loaded from its compiled form, which is made at first use and kept.
+    ///
+    /// A kept form that does not load is made once more: the system may clear the caches folder in part.
+    static func loaded(for card: ModelCard, units: ComputeUnits) async throws -> MLModel {
+        let kept = try await url(for: card)
+        do {
+            return try await load(kept, units: units)
+        } catch {
+            try Task.checkCancellation()
+            try? FileManager.default.removeItem(at: kept)
+            return try await load(url(for: card), units: units)
+        }
+    }
+
     /// URL of the compiled model, made at first use and kept in the caches folder under the package's hash.
     public static func url(for card: ModelCard) async throws -> URL {
-        let folder = try FileManager.default.url(
-            for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true
-        ).appendingPathComponent("edgedistill", isDirectory: true)
-        let kept = folder.appendingPathComponent("\(card.modelSha256).mlmodelc", isDirectory: true)
+        let kept = try place(for: card)
         if FileManager.default.fileExists(atPath: kept.path) {
             return kept
         }
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let compiled = try await compile()
+        defer { try? FileManager.default.removeItem(at: compiled) }
         do {
             try FileManager.default.moveItem(at: compiled, to: kept)
         } catch let error as CocoaError where error.code == .fileWriteFileExists {
-            try? FileManager.default.removeItem(at: compiled)  // another instance was first
+            // another task was first
         }
         return kept
+    }
+
+    /// Where the compiled model is kept; its folder is made.
+    static func place(for card: ModelCard) throws -> URL {
+        let folder = try FileManager.default.url(
+            for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true
+        ).appendingPathComponent("edgedistill", isDirectory: true)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        return folder.appendingPathComponent("\(card.modelSha256).mlmodelc", isDirectory: true)
     }
 
     /// URL of a newly compiled model in a temporary folder.
@@ -50,6 +70,7 @@ public enum CompiledModel {
         try await MLModel.compileModel(at: package())
     }
 
+    /// Loads a compiled model; nothing is kept.
     public static func load(_ url: URL, units: ComputeUnits) async throws -> MLModel {
         let configuration = MLModelConfiguration()
         configuration.computeUnits = units.coreML
@@ -67,7 +88,7 @@ public enum CompiledModel {
             let file = URL(fileURLWithPath: root).appendingPathComponent(path)
             let isFolder = try file.resourceValues(forKeys: [.isDirectoryKey]).isDirectory ?? false
             if !isFolder {
-                let content = try Data(contentsOf: file)
+                let content = try Data(contentsOf: file, options: .mappedIfSafe)
                 lines += "\(hex(SHA256.hash(data: content)))  \(path)\n"
             }
         }

@@ -1,9 +1,11 @@
 import CoreGraphics
+import CoreVideo
 import Foundation
+import ImageIO
 
 /// The model `{{name}}` as an embedder: similar samples get vectors that point in similar directions.
 ///
-///     let embedder = try await Embedder()
+///     let embedder = try await Embedder()   // once: it holds the loaded model
 ///     let vector = try await embedder.embed(tokens: tokens)
 public struct Embedder: Sendable {
     public let model: Model
@@ -15,10 +17,19 @@ public struct Embedder: Sendable {
         card = model.card
     }
 
-    /// Embeds an image of any size.
-    public func embed(_ image: CGImage) async throws -> [Float] {
-        let pixels = try PixelImage(image, channels: card.preprocessing.channels ?? 3)
-        return try await model.outputs(from: Inputs(card).image(pixels))
+    /// Embeds an image of any size; `orientation` is what its file or the camera says of it.
+    public func embed(_ image: CGImage, orientation: CGImagePropertyOrientation = .up) async throws -> [Float] {
+        try await embed(PixelImage(image, channels: card.preprocessing.channels ?? 3, orientation: orientation))
+    }
+
+    /// Embeds a camera's frame, in BGRA.
+    public func embed(_ frame: CVPixelBuffer, orientation: CGImagePropertyOrientation = .up) async throws -> [Float] {
+        try await embed(PixelImage(frame, channels: card.preprocessing.channels ?? 3, orientation: orientation))
+    }
+
+    /// Embeds pixels of any size.
+    public func embed(_ image: PixelImage) async throws -> [Float] {
+        try await model.outputs(from: Inputs(card).image(image))
     }
 
     /// Embeds an array: a sensor's window, a vector of features; not normalised.

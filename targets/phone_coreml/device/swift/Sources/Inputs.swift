@@ -1,4 +1,3 @@
-import Accelerate
 import CoreML
 import Foundation
 
@@ -13,40 +12,32 @@ public struct Inputs: Sendable {
     /// An image, resized where its size is another; the model normalises it.
     public func image(_ image: PixelImage) throws -> MLFeatureProvider {
         let wanted = card.preprocessing
-        guard wanted.kind == .image, let size = wanted.size, image.channels == wanted.channels else {
-            throw ModelError.wrongInput(
-                found: "an image of \(image.channels) channels", wanted: "\(wanted.kind), \(wanted.channels ?? 0) channels")
+        guard wanted.kind == .image, let size = wanted.size, size.count == 2, image.channels == wanted.channels else {
+            throw refusal(of: "an image of \(image.channels) channels")
         }
         let fitting = try Resize.resized(image, height: size[0], width: size[1])
-        let value = MLFeatureValue(pixelBuffer: try fitting.pixelBuffer())
-        return try MLDictionaryFeatureProvider(dictionary: [card.input.name: value])
+        return try provider(MLFeatureValue(pixelBuffer: fitting.pixelBuffer()))
     }
 
     /// An array, normalised here.
     public func array(_ values: [Float]) throws -> MLFeatureProvider {
-        guard card.preprocessing.kind == .array, values.count == card.sampleCount else {
-            throw ModelError.wrongInput(found: "\(values.count) numbers", wanted: "\(card.sampleCount) numbers")
-        }
         let wanted = card.preprocessing
+        guard wanted.kind == .array, values.count == card.sampleCount else {
+            throw refusal(of: "an array of \(values.count) numbers")
+        }
         let normalised = Self.normalised(
             values, scale: wanted.scale ?? 1, mean: wanted.mean ?? [0], std: wanted.std ?? [1])
-        let array = try MLMultiArray(shape: card.input.shape.map { NSNumber(value: $0) }, dataType: .float32)
-        for (index, value) in normalised.enumerated() {
-            array[index] = NSNumber(value: value)
-        }
-        return try MLDictionaryFeatureProvider(dictionary: [card.input.name: MLFeatureValue(multiArray: array)])
+        let array = MLShapedArray<Float>(scalars: normalised, shape: card.input.shape)
+        return try provider(MLFeatureValue(shapedArray: array))
     }
 
     /// Tokens of a text, padded by the tokenizer.
     public func tokens(_ tokens: [Int32]) throws -> MLFeatureProvider {
         guard card.preprocessing.kind == .text, tokens.count == card.sampleCount else {
-            throw ModelError.wrongInput(found: "\(tokens.count) tokens", wanted: "\(card.sampleCount) tokens")
+            throw refusal(of: "\(tokens.count) tokens")
         }
-        let array = try MLMultiArray(shape: card.input.shape.map { NSNumber(value: $0) }, dataType: .int32)
-        for (index, token) in tokens.enumerated() {
-            array[index] = NSNumber(value: token)
-        }
-        return try MLDictionaryFeatureProvider(dictionary: [card.input.name: MLFeatureValue(multiArray: array)])
+        let array = MLShapedArray<Int32>(scalars: tokens, shape: card.input.shape)
+        return try provider(MLFeatureValue(shapedArray: array))
     }
 
     /// One golden sample.
@@ -58,14 +49,24 @@ public struct Inputs: Sendable {
         }
     }
 
-    /// `(x * scale - mean) / std` along the last axis, each operation on its own: a fused one would round differently.
-    static func normalised(_ values: [Float], scale: Float, mean: [Float], std: [Float]) -> [Float] {
-        let scaled = vDSP.multiply(scale, values)
-        let centred = vDSP.subtract(scaled, tiled(mean, to: values.count))
-        return vDSP.divide(centred, tiled(std, to: values.count))
+    private func provider(_ value: MLFeatureValue) throws -> MLFeatureProvider {
+        try MLDictionaryFeatureProvider(dictionary: [card.input.name: value])
     }
 
-    private static func tiled(_ numbers: [Float], to count: Int) -> [Float] {
-        (0..<count).map { numbers[$0 % numbers.count] }
+    private func refusal(of found: String) -> ModelError {
+        switch card.preprocessing.kind {
+        case .image: return .wrongInput(found: found, wanted: "an image of \(card.preprocessing.channels ?? 0) channels")
+        case .array: return .wrongInput(found: found, wanted: "an array of \(card.sampleCount) numbers")
+        case .text: return .wrongInput(found: found, wanted: "\(card.sampleCount) tokens")
+        }
+    }
+
+    /// `(x * scale - mean) / std` along the last axis.
+    ///
+    /// Each operation is rounded on its own, as on the workstation: Swift fuses none, and Accelerate does not say.
+    static func normalised(_ values: [Float], scale: Float, mean: [Float], std: [Float]) -> [Float] {
+        values.enumerated().map { index, value in
+            (value * scale - mean[index % mean.count]) / std[index % std.count]
+        }
     }
 }

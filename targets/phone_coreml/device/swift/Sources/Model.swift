@@ -2,16 +2,19 @@ import CoreML
 import Foundation
 
 /// The model `{{name}}`, loaded: from the features that `Inputs` makes to numbers.
-public actor Model {
+///
+/// Several tasks may ask it at the same time.
+// Unchecked: `MLModel` answers asynchronous predictions from any thread (WWDC 2023, session 10049), but not every SDK
+// declares it `Sendable`.
+public final class Model: @unchecked Sendable {
     public let card: ModelCard
     public let units: ComputeUnits
     private let loaded: MLModel
 
     /// Loads the model; compiles it at first use on a device.
-    public init(units: ComputeUnits = .all) async throws {
+    public convenience init(units: ComputeUnits = .all) async throws {
         let card = try ModelCard.bundled()
-        let url = try await CompiledModel.url(for: card)
-        self.init(card: card, loaded: try await CompiledModel.load(url, units: units), units: units)
+        self.init(card: card, loaded: try await CompiledModel.loaded(for: card, units: units), units: units)
     }
 
     init(card: ModelCard, loaded: MLModel, units: ComputeUnits) {
@@ -28,6 +31,6 @@ public actor Model {
         else {
             throw ModelError.wrongOutput("no array '\(card.output.name)' of \(card.outputCount) numbers")
         }
-        return (0..<array.count).map { array[$0].floatValue }
+        return MLShapedArray<Float>(converting: array).scalars  // in order, whatever the array's strides are
     }
 }

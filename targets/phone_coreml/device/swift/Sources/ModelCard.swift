@@ -98,12 +98,3 @@ enum Resources {
         try Data(contentsOf: url(name, suffix))
     }
 }
-
-/// What can go wrong.
-public enum ModelError: Error, Equatable, Sendable {
-    case missingResource(String)
-    case wrongInput(found: String, wanted: String)
-    case wrongOutput(String)
-    case notWhatWasBuilt(String)
-    case imageConversion(Int)
-}

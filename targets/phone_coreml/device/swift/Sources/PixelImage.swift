@@ -1,7 +1,5 @@
-import Accelerate
-import CoreGraphics
-import CoreVideo
 import Foundation
+import ImageIO
 
 /// Pixels, 8 bits each: rows from the top, channels interleaved (grey, or red, green, blue).
 public struct PixelImage: Equatable, Sendable {
@@ -12,9 +10,9 @@ public struct PixelImage: Equatable, Sendable {
 
     /// - Throws: `ModelError.wrongInput` if the number of bytes is not `height * width * channels`.
     public init(height: Int, width: Int, channels: Int, bytes: [UInt8]) throws {
-        guard height > 0, width > 0, bytes.count == height * width * channels else {
+        guard height > 0, width > 0, channels == 1 || channels == 3, bytes.count == height * width * channels else {
             throw ModelError.wrongInput(
-                found: "\(bytes.count) bytes", wanted: "\(height) x \(width) x \(channels)")
+                found: "\(bytes.count) bytes", wanted: "\(height) x \(width) pixels of \(channels) channels, 1 or 3")
         }
         self.height = height
         self.width = width
@@ -22,89 +20,54 @@ public struct PixelImage: Equatable, Sendable {
         self.bytes = bytes
     }
 
-    /// Takes the pixels of an image in sRGB; its orientation is the caller's to apply.
-    public init(_ image: CGImage, channels: Int) throws {
-        let colours = try Self.redGreenBlue(of: image)
-        let bytes = channels == 1 ? Self.grey(from: colours) : colours
-        try self.init(height: image.height, width: image.width, channels: channels, bytes: bytes)
+    /// The image as it is to be looked at: turned and mirrored as a camera's orientation says.
+    public func upright(_ orientation: CGImagePropertyOrientation) throws -> PixelImage {
+        let (right, bottom) = (width - 1, height - 1)
+        switch orientation {
+        case .up: return self
+        case .upMirrored: return try rearranged(height, width) { row, column in (row, right - column) }
+        case .down: return try rearranged(height, width) { row, column in (bottom - row, right - column) }
+        case .downMirrored: return try rearranged(height, width) { row, column in (bottom - row, column) }
+        case .leftMirrored: return try rearranged(width, height) { row, column in (column, row) }
+        case .right: return try rearranged(width, height) { row, column in (bottom - column, row) }
+        case .rightMirrored: return try rearranged(width, height) { row, column in (bottom - column, right - row) }
+        case .left: return try rearranged(width, height) { row, column in (column, right - row) }
+        @unknown default:
+            throw ModelError.wrongInput(found: "orientation \(orientation.rawValue)", wanted: "1 to 8")
+        }
     }
 
-    private static func redGreenBlue(of image: CGImage) throws -> [UInt8] {
-        guard let space = CGColorSpace(name: CGColorSpace.sRGB),
-            let format = vImage_CGImageFormat(
-                bitsPerComponent: 8,
-                bitsPerPixel: 32,
-                colorSpace: space,
-                bitmapInfo: CGBitmapInfo(rawValue: CGImageAlphaInfo.noneSkipLast.rawValue))
-        else {
-            throw ModelError.wrongInput(found: "an image without a colour space", wanted: "sRGB")
+    /// Makes an image of a size whose pixel at (row, column) is this one's at `source(row, column)`.
+    private func rearranged(
+        _ height: Int, _ width: Int, _ source: (Int, Int) -> (row: Int, column: Int)
+    ) throws -> PixelImage {
+        let made = [UInt8](unsafeUninitializedCapacity: bytes.count) { target, count in
+            var place = 0
+            for row in 0..<height {
+                for column in 0..<width {
+                    let from = source(row, column)
+                    let start = (from.row * self.width + from.column) * channels
+                    for channel in 0..<channels {
+                        target[place] = bytes[start + channel]
+                        place += 1
+                    }
+                }
+            }
+            count = place
         }
-        var source = try vImage_Buffer(cgImage: image, format: format)
-        defer { source.free() }
-        var bytes = [UInt8](repeating: 0, count: image.height * image.width * 3)
-        let status = bytes.withUnsafeMutableBytes { pointer -> vImage_Error in
-            var packed = vImage_Buffer(
-                data: pointer.baseAddress,
-                height: vImagePixelCount(image.height),
-                width: vImagePixelCount(image.width),
-                rowBytes: image.width * 3)
-            return vImageConvert_RGBA8888toRGB888(&source, &packed, vImage_Flags(kvImageNoFlags))
-        }
-        guard status == kvImageNoError else { throw ModelError.imageConversion(status) }
-        return bytes
+        return try PixelImage(height: height, width: width, channels: channels, bytes: made)
     }
 
     /// Luma of ITU-R BT.601 in 16-bit fractions, as Pillow's `convert("L")` computes it.
     static func grey(from colours: [UInt8]) -> [UInt8] {
-        stride(from: 0, to: colours.count, by: 3).map { index in
-            let red = Int(colours[index]) * 19595
-            let green = Int(colours[index + 1]) * 38470
-            let blue = Int(colours[index + 2]) * 7471
-            return UInt8((red + green + blue + 0x8000) >> 16)
-        }
-    }
-
-    /// A buffer that Core ML takes as an image.
-    public func pixelBuffer() throws -> CVPixelBuffer {
-        let format = channels == 1 ? kCVPixelFormatType_OneComponent8 : kCVPixelFormatType_32BGRA
-        let attributes = [kCVPixelBufferIOSurfacePropertiesKey: [:] as CFDictionary] as CFDictionary
-        var created: CVPixelBuffer?
-        let status = CVPixelBufferCreate(kCFAllocatorDefault, width, height, format, attributes, &created)
-        guard status == kCVReturnSuccess, let buffer = created else {
-            throw ModelError.imageConversion(Int(status))
-        }
-        CVPixelBufferLockBaseAddress(buffer, [])
-        defer { CVPixelBufferUnlockBaseAddress(buffer, []) }
-        try fill(buffer)
-        return buffer
-    }
-
-    private func fill(_ buffer: CVPixelBuffer) throws {
-        guard let base = CVPixelBufferGetBaseAddress(buffer) else { throw ModelError.imageConversion(0) }
-        let rowBytes = CVPixelBufferGetBytesPerRow(buffer)
-        if channels == 1 {
-            bytes.withUnsafeBytes { source in
-                for row in 0..<height {
-                    let from = source.baseAddress!.advanced(by: row * width)
-                    base.advanced(by: row * rowBytes).copyMemory(from: from, byteCount: width)
-                }
+        [UInt8](unsafeUninitializedCapacity: colours.count / 3) { target, count in
+            count = colours.count / 3
+            for pixel in 0..<count {
+                let red = Int(colours[3 * pixel]) * 19595
+                let green = Int(colours[3 * pixel + 1]) * 38470
+                let blue = Int(colours[3 * pixel + 2]) * 7471
+                target[pixel] = UInt8((red + green + blue + 0x8000) >> 16)
             }
-            return
         }
-        var copy = bytes
-        let status = copy.withUnsafeMutableBytes { pointer -> vImage_Error in
-            var source = vImage_Buffer(
-                data: pointer.baseAddress,
-                height: vImagePixelCount(height),
-                width: vImagePixelCount(width),
-                rowBytes: width * 3)
-            var target = vImage_Buffer(
-                data: base,
-                height: vImagePixelCount(height),
-                width: vImagePixelCount(width),
-                rowBytes: rowBytes)
-            return vImageConvert_RGB888toBGRA8888(&source, nil, 255, &target, false, vImage_Flags(kvImageNoFlags))
-        }
-        guard status == kvImageNoError else { throw ModelError.imageConversion(status) }
     }
 }

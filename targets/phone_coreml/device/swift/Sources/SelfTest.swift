@@ -15,6 +15,25 @@ public struct SelfTest: Codable, Equatable, Sendable {
     public var passed: Bool {
         changedClasses == 0 && largestSteps <= maxSteps + 1e-3
     }
+
+    /// Compares outputs with those that the workstation computed, sample by sample.
+    ///
+    /// An output that is no number is infinitely far away.
+    init(_ card: ModelCard, found: [[Float]], expected: [[Float]]) {
+        let pairs = zip(found.joined(), expected.joined())
+        let steps = pairs.map { abs($0 - $1) / card.output.step }
+        samples = expected.count
+        largestSteps = steps.reduce(0) { $1.isNaN ? .infinity : max($0, $1) }
+        maxSteps = card.golden.maxSteps
+        let identical = pairs.lazy.filter { $0.bitPattern == $1.bitPattern }.count
+        identicalOutputs = Float(identical) / Float(max(expected.joined().count, 1))
+        let changed = zip(found, expected).lazy.filter { Self.largest($0) != Self.largest($1) }.count
+        changedClasses = card.classes.isEmpty ? 0 : changed
+    }
+
+    private static func largest(_ numbers: [Float]) -> Int? {
+        numbers.max().flatMap { numbers.firstIndex(of: $0) }
+    }
 }
 
 /// Samples with the outputs that the workstation computed.
@@ -72,8 +91,10 @@ public struct GoldenSamples: Sendable {
     }
 
     private static func bits(_ data: Data) -> [UInt32] {
-        stride(from: data.startIndex, to: data.endIndex, by: 4).map { place in
-            (0..<4).reduce(UInt32(0)) { bits, byte in bits | UInt32(data[place + byte]) << UInt32(8 * byte) }
+        data.withUnsafeBytes { bytes in
+            (0..<(bytes.count / 4)).map { word in
+                UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * word, as: UInt32.self))
+            }
         }
     }
 }
@@ -87,29 +108,11 @@ extension Model {
             throw ModelError.notWhatWasBuilt("Model.mlpackage")
         }
         let golden = try GoldenSamples(card)
-        var largest: Float = 0
-        var identical = 0
-        var changed = 0
+        let inputs = Inputs(card)
+        var found: [[Float]] = []
         for index in 0..<golden.count {
-            let expected = golden.expected(index)
-            let found = try await outputs(from: Inputs(card).golden(golden, index))
-            for (ours, theirs) in zip(found, expected) {
-                let steps = abs(ours - theirs) / card.output.step
-                largest = steps.isNaN ? .infinity : max(largest, steps)
-                identical += ours.bitPattern == theirs.bitPattern ? 1 : 0
-            }
-            let sameClass = Self.largest(found) == Self.largest(expected)
-            changed += card.classes.isEmpty || sameClass ? 0 : 1
+            found.append(try await outputs(from: inputs.golden(golden, index)))
         }
-        return SelfTest(
-            samples: golden.count,
-            largestSteps: largest,
-            maxSteps: card.golden.maxSteps,
-            identicalOutputs: Float(identical) / Float(golden.count * card.outputCount),
-            changedClasses: changed)
-    }
-
-    private static func largest(_ numbers: [Float]) -> Int? {
-        numbers.max().flatMap { numbers.firstIndex(of: $0) }
+        return SelfTest(card, found: found, expected: (0..<golden.count).map(golden.expected))
     }
 }

@@ -16,10 +16,31 @@ final class ModelTests: XCTestCase {
         }
     }
 
-    func testAnArrayOfAnotherLengthIsRefused() throws {
-        let inputs = Inputs(try ModelCard.bundled())
+    func testTasksMayAskAtTheSameTime() async throws {
+        let model = try await Model(units: .cpuOnly)
+        let golden = try GoldenSamples(model.card)
+        let found = try await withThrowingTaskGroup(of: (Int, [Float]).self) { group in
+            for index in 0..<golden.count {
+                group.addTask { (index, try await model.outputs(from: Inputs(model.card).golden(golden, index))) }
+            }
+            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+        let inOrder = (0..<golden.count).map { found[$0] ?? [] }
+        let result = SelfTest(model.card, found: inOrder, expected: (0..<golden.count).map(golden.expected))
+        XCTAssertTrue(result.passed, "\(result)")
+    }
+
+    func testASampleOfAnotherLengthOrKindIsRefused() throws {
+        let card = try ModelCard.bundled()
+        let inputs = Inputs(card)
         XCTAssertThrowsError(try inputs.array([]))
         XCTAssertThrowsError(try inputs.tokens([]))
+        let channels = card.preprocessing.channels == 3 ? 1 : 3
+        let image = try PixelImage(
+            height: 1, width: 1, channels: channels, bytes: [UInt8](repeating: 0, count: channels))
+        XCTAssertThrowsError(try inputs.image(image)) { error in
+            XCTAssertTrue(error.localizedDescription.contains("wanted"), error.localizedDescription)
+        }
     }
 
     func testNormalisationScalesThenSubtractsThenDivides() {

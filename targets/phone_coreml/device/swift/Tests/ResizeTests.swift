@@ -36,18 +36,12 @@ final class ResizeTests: XCTestCase {
     }
 
     func testWeightsOfOnePixelSumToOne() {
-        for taps in Resize.taps(source: 7, target: 3) {
-            let sum = taps.weights.reduce(0) { $0 + Int($1) }
-            XCTAssertEqual(sum, 1 << Resize.precisionBits, accuracy: taps.weights.count)
+        let taps = Resize.taps(source: 7, target: 3)
+        for pixel in 0..<3 {
+            let weights = taps.weights[taps.offsets[pixel]..<taps.offsets[pixel + 1]]
+            let sum = weights.reduce(0) { $0 + Int($1) }
+            XCTAssertEqual(sum, 1 << Int(Resize.precisionBits), accuracy: weights.count)
         }
-    }
-
-    func testGreyIsTheLumaOfTheColours() {
-        XCTAssertEqual(PixelImage.grey(from: [255, 255, 255, 0, 0, 0, 255, 0, 0]), [255, 0, 76])
-    }
-
-    func testTooFewBytesAreRefused() {
-        XCTAssertThrowsError(try PixelImage(height: 2, width: 2, channels: 3, bytes: [1, 2, 3]))
     }
 
     private func pixels(_ image: Fixture.Image) throws -> PixelImage {
