@@ -158,10 +158,11 @@ class Swift:
         flags = ["-swift-version", "5", "-I", ".", *(f"-D{name}" for name in defined)]
         _run(["swiftc", *made, "-module-name", module, *out, *flags, *sorted(map(str, sources))], self.folder)
 
-    def package(self, verb: str, folder: Path, *, environment: dict[str, str], passes: bool = True) -> str:
-        """Return what `swift build` or `swift test` says of an unchanged package."""
+    def test(self, folder: Path, *arguments: str, environment: dict[str, str], passes: bool = True) -> str:
+        """Return what `swift test` says of a package."""
         flags = ["--disable-sandbox", "-Xswiftc", "-I", "-Xswiftc", str(self.folder), "-Xlinker", f"-L{self.folder}"]
-        return _run(["swift", verb, "--package-path", str(folder), *flags], folder, environment, passes=passes)
+        command = ["swift", "test", "--package-path", str(folder), *flags, *arguments]
+        return _run(command, folder, environment, passes=passes)
 
     def check(self, module: str, sources: list[Path], into: Path, *flags: str) -> str:
         """Return the diagnostics of one module's sources, and write its interface for others to import.

@@ -6,20 +6,25 @@ their tests run, in which a stand-in for Core ML answers golden inputs, bit by b
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from swift_packages import KINDS, Swift, artifact_of, module_of, played
 from typer.testing import CliRunner
 
 from edgedistill.bench.recording import SCHEMA, Recording
 from edgedistill.cli.app import app
+from edgedistill.data.arrays import resize_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from edgedistill.targets.base import Artifact
 
@@ -67,17 +72,22 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_tests(swift: Swift, artifact: Artifact, samples: Path, copies: Path, *, passes: bool = True) -> str:
     """Return what `swift test` prints of a copy of an artifact's package."""
-    package = module_of(artifact)
-    copy = copies / package.name
-    if not copy.exists():
-        shutil.copytree(package, copy)
     environment = {
         "EDGEDISTILL_PLAYED": str(samples),
         "EDGEDISTILL_SAMPLES": "64",
         "EDGEDISTILL_DEVICE": "stand-in, no phone",
         "HOME": str(copies),
     }
-    return swift.package("test", copy, environment=environment, passes=passes)
+    return swift.test(copied(artifact, copies), environment=environment, passes=passes)
+
+
+def copied(artifact: Artifact, copies: Path) -> Path:
+    """Return the copy of an artifact's package that is built."""
+    package = module_of(artifact)
+    copy = copies / package.name
+    if not copy.exists():
+        shutil.copytree(package, copy)
+    return copy
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,6 +131,29 @@ def test_other_outputs_fail_the_tests_and_no_latency_is_printed(
     said = run_tests(swift, artifact, samples, copies, passes=False)
     assert "no latency is reported" in said
     assert STEP not in said
+
+
+def test_larger_images_are_resized_as_on_the_workstation(
+    swift: Swift, built: Callable[[str], Artifact], copies: Path
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (61, 83, 3), np.uint8)
+    resized = [resize_image(image, *size) for size in ((16, 16), (28, 83), (61, 7), (64, 64), (1, 1), (97, 40))]
+    fixture = {"source": described(image), "resized": [described(item) for item in resized]}
+    package = copied(built("grey"), copies)
+    path = package / "Tests" / f"{package.name}Tests" / "Resources" / "resize.json"
+    kept = path.read_text("utf-8")
+    path.write_text(json.dumps(fixture), "utf-8")
+    try:
+        said = swift.test(package, "--filter", "ResizeTests", environment={"HOME": str(copies)})
+    finally:
+        path.write_text(kept, "utf-8")
+    assert "Executed 3 tests, with 0 failures" in said
+
+
+def described(image: NDArray[np.uint8]) -> dict[str, object]:
+    """Return an image as `resize.json` has it."""
+    height, width, channels = image.shape
+    return {"height": height, "width": width, "channels": channels, "bytes": image.ravel().tolist()}
 
 
 @pytest.fixture(scope="session", params=[(), ("MLMODEL_IS_SENDABLE",)], ids=["plain", "sendable"])
