@@ -61,6 +61,8 @@ REDUCED = "model.ort"
 NOTE = "Kotlin sources: compiled against stand-ins for Android, not by Android's own toolchain, and not run on a phone"
 SAMPLES = {"image": "bitmap", "array": "values", "text": "tokens"}
 """What an app gives, by kind of preprocessing."""
+SAMPLE_TYPES = {"image": "Bitmap", "array": "FloatArray", "text": "IntArray"}
+"""Its Kotlin type."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class AndroidModule:
             "name": self.name,
             "package": self.package,
             "sample": SAMPLES[kind],
+            "sample_type": SAMPLE_TYPES[kind],
             "version": version("edgedistill"),
             "onnxruntime": version("onnxruntime"),
         }

@@ -79,10 +79,10 @@ def compiled(modules: Sequence[Path], into: Path) -> Compiled:
     path = [android, runtime, JSON, coroutines]
     sources = {name: _kotlin(modules, name) for name in ("main", "test", "androidTest")}
     run([kotlinc, *STRICT, "-Xexplicit-api=strict", "-cp", _joined(path), "-d", main, *sources["main"]])
-    path = [main, *path, JUNIT]
+    path = [main, *path, JUNIT, HAMCREST]
     tested = [*sources["test"], *sources["androidTest"]]
     run([kotlinc, *STRICT, "-cp", _joined(path), f"-Xfriend-paths={main}", "-d", tests, *tested])
-    return Compiled(into, [tests, *path, HAMCREST, libraries / "kotlin-stdlib.jar"])
+    return Compiled(into, [tests, *path, libraries / "kotlin-stdlib.jar"])
 
 
 def _kotlin(modules: Sequence[Path], name: str) -> list[Path]:

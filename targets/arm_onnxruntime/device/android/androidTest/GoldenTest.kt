@@ -3,6 +3,7 @@ package {{package}}
 import android.content.Context
 //: image
 import android.graphics.Bitmap
+import android.os.Build
 //: end
 import androidx.test.ext.junit.runners.AndroidJUnit4
 import androidx.test.platform.app.InstrumentationRegistry
@@ -12,6 +13,10 @@ import kotlinx.coroutines.runBlocking
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
+//: image
+import org.junit.Assume.assumeTrue
+import org.junit.AssumptionViolatedException
+//: end
 import org.junit.Test
 import org.junit.runner.RunWith
 
@@ -30,11 +35,12 @@ class GoldenTest {
     @Test
     fun threadsWaitForEachOther() {
         Model.load(context).use { model ->
-            val alone = golden.outputs(model, 0)
+            val places = List(1000) { it % model.card.goldenCount }
+            val alone = List(model.card.goldenCount) { golden.outputs(model, it) }
             val others = Executors.newFixedThreadPool(4)
-            val found = others.invokeAll(List(32) { Callable { golden.outputs(model, 0) } }).map { it.get() }
+            val found = others.invokeAll(places.map { Callable { golden.outputs(model, it) } }).map { it.get() }
             others.shutdown()
-            found.forEach { assertArrayEquals(alone, it, 0f) }
+            places.zip(found).forEach { (place, outputs) -> assertArrayEquals(alone[place], outputs, 0f) }
         }
     }
 
@@ -55,14 +61,28 @@ class GoldenTest {
     }
 
     @Test
-    fun theApiGivesTheOutputsOfTheModel(): Unit = runBlocking {
+    fun theApiGivesTheOutputsOfTheModel() {
+        assertArrayEquals(alone(), answer(sample()), 0f)
+    }
+
+    //: image
+    @Test
+    fun aHardwareBitmapIsReadToo() {
+        assumeTrue(Build.VERSION.SDK_INT >= Build.VERSION_CODES.O)
+        val hardware = sample().copy(Bitmap.Config.HARDWARE, false) ?: throw AssumptionViolatedException("no such bitmap")
+        assertArrayEquals(alone(), answer(hardware), 0f)
+    }
+
+    //: end
+    private fun alone(): FloatArray = Model.load(context).use { golden.outputs(it, 0) }
+
+    private fun answer(sample: {{sample_type}}): FloatArray = runBlocking {
         //: classification
-        val (found, alone) = Classifier.load(context).use { it.predict(sample()).logits to golden.outputs(it.model, 0) }
+        Classifier.load(context).use { it.predict(sample).logits }
         //: end
         //: embedding
-        val (found, alone) = Embedder.load(context).use { it.embed(sample()) to golden.outputs(it.model, 0) }
+        Embedder.load(context).use { it.embed(sample) }
         //: end
-        assertArrayEquals(alone, found, 0f)
     }
 
     //: image

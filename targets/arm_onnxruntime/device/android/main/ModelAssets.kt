@@ -37,15 +37,12 @@ internal class ModelAssets(context: Context) {
                 stream.channel.map(FileChannel.MapMode.READ_ONLY, file.startOffset, file.declaredLength)
             }
         }
-    } catch (_: FileNotFoundException) {
+    } catch (notStoredAsItIs: FileNotFoundException) {
         null // the app's build compressed it, or it is not there, which `open` then says
     }
 
     private fun unpacked(name: String): ByteBuffer = bytes(name).let { content ->
-        ByteBuffer.allocateDirect(content.size).apply {
-            put(content)
-            rewind()
-        }
+        ByteBuffer.allocateDirect(content.size).also { it.duplicate().put(content) }
     }
 
     companion object {
