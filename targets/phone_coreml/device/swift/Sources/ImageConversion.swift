@@ -5,12 +5,13 @@ import Foundation
 import ImageIO
 
 extension PixelImage {
-    /// Takes the pixels of an image: in sRGB, or as they are stored where both are grey.
+    /// Takes the pixels of an image: in sRGB, or as they are stored where image and model are grey and nothing is
+    /// transparent.
     ///
     /// Transparency is dropped, as in training; nothing is laid behind it.
     public init(_ image: CGImage, channels: Int, orientation: CGImagePropertyOrientation = .up) throws {
         let stored: [UInt8]
-        if channels == 1, let space = image.colorSpace, space.model == .monochrome {
+        if channels == 1, image.isOpaque, let space = image.colorSpace, space.model == .monochrome {
             stored = try Self.greyPixels(of: image, in: space)
         } else {
             let colours = try Self.redGreenBlue(of: image)
@@ -151,6 +152,16 @@ extension PixelImage {
             let flags = vImage_Flags(kvImageNoFlags)
             let status = vImageConvert_RGB888toBGRA8888(&source, nil, 255, &target, false, flags)
             guard status == kvImageNoError else { throw ModelError.imageConversion(status) }
+        }
+    }
+}
+
+extension CGImage {
+    /// Whether no pixel can be transparent.
+    fileprivate var isOpaque: Bool {
+        switch alphaInfo {
+        case .none, .noneSkipFirst, .noneSkipLast: return true
+        default: return false
         }
     }
 }

@@ -51,6 +51,7 @@ public final class CGImage {
     public let colorSpace: CGColorSpace?
     public let bitmapInfo: CGBitmapInfo
     public let dataProvider: CGDataProvider?
+    public var alphaInfo: CGImageAlphaInfo { CGImageAlphaInfo(rawValue: bitmapInfo.rawValue & 31) ?? .none }
 
     public init?(
         width: Int, height: Int, bitsPerComponent: Int, bitsPerPixel: Int, bytesPerRow: Int, space: CGColorSpace,
