@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgedistill.evaluate.executor import Inputs
-    from edgedistill.quantize.program import Arithmetic, QuantizedProgram
+    from edgedistill.quantize.program import QuantizedProgram
+    from edgedistill.quantize.spec import Arithmetic
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ProgramExecutor:
     @property
     def label(self) -> str:
         """Arithmetic, runtime and version."""
-        arithmetic = self.arithmetic or self.program.arithmetic
+        arithmetic = self.arithmetic or self.program.spec.arithmetic
         return f"quantized program, {arithmetic} arithmetic, torch {torch.__version__}, workstation"
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:

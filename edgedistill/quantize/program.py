@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from edgedistill.quantize import operators
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.spec import (
     ActivationType,
+    Arithmetic,
     BiasType,
     Granularity,
     Placement,
@@ -38,13 +38,6 @@ if TYPE_CHECKING:
 PROGRAM_FILE = "program.pt2"
 DESCRIPTION_FILE = "quantization.json"
 FORMAT = "edgedistill.program/1"
-
-
-class Arithmetic(StrEnum):
-    """How a program computes."""
-
-    FLOAT = "float"  # float32 on dequantized values, as training saw it
-    INTEGER = "integer"  # exact integers and the runtime's requantization rule, as the device computes
 
 
 @dataclass(frozen=True)
@@ -96,11 +89,6 @@ class QuantizedProgram:
                 found[node.name] = StoredTensor(codes, scale, zero_point)
         return found
 
-    @property
-    def arithmetic(self) -> Arithmetic:
-        """How the target's runtime computes: with integers from code to code, or in float between rounded values."""
-        return Arithmetic.INTEGER if self.spec.placement is Placement.INTEGER else Arithmetic.FLOAT
-
     def run(
         self,
         inputs: NDArray[np.float32] | NDArray[np.int32],
@@ -112,10 +100,10 @@ class QuantizedProgram:
 
         Args:
             inputs: (n, ...), float32, or int32 token ids.
-            arithmetic: none means the target's own, `self.arithmetic`.
+            arithmetic: none means the target's own, `self.spec.arithmetic`.
             batch: samples of one call.
         """
-        arithmetic = arithmetic or self.arithmetic
+        arithmetic = arithmetic or self.spec.arithmetic
         model = IntegerInterpreter(self.graph) if arithmetic is Arithmetic.INTEGER else self.graph
         parts = torch.split(torch.from_numpy(np.ascontiguousarray(inputs)), batch)
         with torch.inference_mode():

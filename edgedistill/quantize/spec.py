@@ -51,6 +51,13 @@ class Placement(StrEnum):
     INPUTS = "inputs"  # values that an integer operator reads: what follows a sum of products is fused to it in float
 
 
+class Arithmetic(StrEnum):
+    """How a program computes."""
+
+    FLOAT = "float"  # float32 on dequantized values, as training saw it
+    INTEGER = "integer"  # exact integers and the runtime's requantization rule, as the device computes
+
+
 @dataclass(frozen=True)
 class QuantSpec:
     """How a target wants numbers.
@@ -79,6 +86,16 @@ class QuantSpec:
         placed = "" if self.placement is Placement.INTEGER else f", {self.placement} only"
         numbers = f"{self.activation} {self.symmetry}, {self.weights} weights, {self.bias} bias"
         return f"{numbers}, {self.scale_format} scales{placed}"
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """How the target's runtime computes: with integers from code to code, or in float between rounded values.
+
+        A kernel that sums integers adds an int32 bias; a bias in float says that the runtime computes on dequantized
+        values, whatever stands between them.
+        """
+        integer = self.placement is Placement.INTEGER and self.bias is BiasType.INT32
+        return Arithmetic.INTEGER if integer else Arithmetic.FLOAT
 
     @property
     def values(self) -> dict[str, str]:

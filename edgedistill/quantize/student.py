@@ -14,6 +14,7 @@ from edgedistill.quantize.capture import capture
 from edgedistill.quantize.convert import convert
 from edgedistill.quantize.finetune import finetune
 from edgedistill.quantize.sensitivity import Sensitivity, sensitivities
+from edgedistill.quantize.spec import Arithmetic
 from edgedistill.recipe import FinetuneWhen
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ def quantize(
     if start is not None:
         captured.load_state_dict(dict(start))
         settings = _shortened(settings)
+    if spec.arithmetic is Arithmetic.FLOAT:
+        settings = _without_exact_steps(settings)
     graph = annotate(copy.deepcopy(captured), spec)
     calibrate(graph, samples, max_drift=settings.calibration.max_drift)
     calibrated = convert(graph, spec, samples.example())
@@ -217,6 +220,11 @@ def _shortened(settings: Quantize) -> Quantize:
     """Return the settings for a spec that starts from another one's weights."""
     epochs = settings.finetune.epochs * settings.finetune.share_of_later
     return settings.model_copy(update={"finetune": settings.finetune.model_copy(update={"epochs": epochs})})
+
+
+def _without_exact_steps(settings: Quantize) -> Quantize:
+    """Return the settings for a runtime that computes in float between codes: it has no integers to be trained on."""
+    return settings.model_copy(update={"finetune": settings.finetune.model_copy(update={"exact_steps": 0})})
 
 
 def _with_weights_of(captured: fx.GraphModule, graph: fx.GraphModule) -> fx.GraphModule:

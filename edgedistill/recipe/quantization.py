@@ -88,7 +88,8 @@ class Finetune(Training):
     freeze_ranges_after: Share = 0.5
     """Share of the steps after which the scales stay as they are."""
     exact_steps: int = Field(default=0, ge=0, le=1_000_000)
-    """Last steps, of those with frozen scales, whose outputs are what the device's integers give; each takes longer."""
+    """Last steps, of those with frozen scales, whose outputs are what the device's integers give; each takes longer.
+    For targets that compute in float between codes (Jetson, phones) there are none."""
 
 
 class Quantize(Section):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edgedistill.recipe import Recipe, TargetChoice
 
 # Raised when a step computes something else than before from the same recipe.
-VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 2, "verify": 4, "bench": 2, "devices": 1}
+VERSIONS = {"teach": 2, "distill": 1, "baseline": 1, "quantize": 4, "build": 3, "verify": 5, "bench": 2, "devices": 1}
 ZEROS_AT_PADDING = "@padding: 0"
 """Stands in a key for what features of texts have had at padding since they are kept whole."""
 TRAINING_ONLY = {"label_weight", "soft_targets", "hints", "losses", "balance", "baseline", "dot_delta"}

@@ -14,7 +14,7 @@ from edgedistill.data.tokens import tokenizer_from_text
 from edgedistill.evaluate.parity import output_step
 from edgedistill.export.onnx_writer import INPUT, OPSET, OUTPUT, onnx_from_program
 from edgedistill.export.passes.float_products import keep_products_in_float
-from edgedistill.quantize.program import Arithmetic
+from edgedistill.quantize.spec import Arithmetic
 from edgedistill.targets.arm_onnxruntime.android import NOTE, AndroidModule
 from edgedistill.targets.arm_onnxruntime.target import MODEL, OPTIONS_BY_MACHINE, README
 from edgedistill.targets.folder import seal

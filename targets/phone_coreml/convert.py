@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from edgedistill.data.preprocessing import ImagePreprocessing
-from edgedistill.errors import DataError, ShapeError, UnsupportedError
+from edgedistill.errors import DataError, EdgeDistillError, ShapeError, UnsupportedError
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
 from edgedistill.targets.phone_coreml import lowering
+from edgedistill.targets.phone_coreml.completion import completed
 from edgedistill.targets.phone_coreml.vendor import coremltools, quiet
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Deployed(nn.Module):
     def __init__(self, graph: fx.GraphModule, task: str, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.task = task
-        self.program = copy.deepcopy(graph)
+        self.program = completed(graph)
         self.scale = None
         if isinstance(preprocessing, ImagePreprocessing):
             self.scale = preprocessing.scale
@@ -110,8 +110,10 @@ def model_from_program(program: QuantizedProgram, *, deployment: Deployment, pac
     try:
         with quiet():
             return _converted(ct, exported, deployment, package)
-    except (NotImplementedError, ValueError) as error:
-        said = str(error).strip().splitlines()[0]
+    except EdgeDistillError:
+        raise
+    except Exception as error:  # coremltools raises of every kind
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnsupportedError("conversion to Core ML", found=f"coremltools says: {said}") from error
     finally:
         lowering.CURRENT.reset(token)

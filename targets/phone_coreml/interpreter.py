@@ -167,6 +167,8 @@ def _for_many(operation: Operation, arguments: dict[str, Any], count: int) -> di
         shape[0] = count
         return {**arguments, "shape": shape}
     if operation.kind in ("concat", "stack"):
-        values = [value.expand(count, *value.shape[1:]) if len(value) == 1 else value for value in arguments["values"]]
+        given = arguments["values"]
+        parts = list(given) if isinstance(given, list | tuple) else [given]
+        values = [value.expand(count, *value.shape[1:]) if len(value) == 1 else value for value in parts]
         return {**arguments, "values": values}
     return arguments

@@ -215,14 +215,17 @@ def _matmul(a: Arguments) -> Tensor:
 
 
 def _layer_norm(a: Arguments) -> Tensor:
-    x = a.tensor()
+    x, epsilon = a.tensor(), a.number("epsilon", 1e-5)
     axes = [axis % x.ndim for axis in a.ints("axes", range(x.ndim))]
+    gamma, beta = a.optional("gamma"), a.optional("beta")
+    if axes == list(range(axes[0], x.ndim)):  # as torch adds up: a last bit can change a code
+        return functional.layer_norm(x, x.shape[axes[0] :], gamma, beta, epsilon)
     mean, variance = x.mean(axes, keepdim=True), x.var(axes, unbiased=False, keepdim=True)
-    y = (x - mean) / torch.sqrt(variance + a.number("epsilon", 1e-5))
+    y = (x - mean) / torch.sqrt(variance + epsilon)
     shape = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
-    for name, combine in (("gamma", torch.mul), ("beta", torch.add)):
-        if name in a:
-            y = combine(y, a.tensor(name).reshape(shape))
+    for parameter, combine in ((gamma, torch.mul), (beta, torch.add)):
+        if parameter is not None:
+            y = combine(y, parameter.reshape(shape))
     return y
 
 
@@ -322,6 +325,30 @@ def _hard_sigmoid(a: Arguments) -> Tensor:
     return (a.tensor() * a.number("alpha", 0.2) + a.number("beta", 0.5)).clamp(0.0, 1.0)
 
 
+def _thresholded_relu(a: Arguments) -> Tensor:
+    x = a.tensor()
+    return torch.where(x >= a.number("alpha", 1.0), x, 0.0)
+
+
+def _cumsum(a: Arguments) -> Tensor:
+    x, axis = a.tensor(), a.int_("axis")
+    if a.flag("reverse"):
+        x = x.flip(axis)
+    total = x.cumsum(axis)
+    total = total - x if a.flag("exclusive") else total
+    return total.flip(axis) if a.flag("reverse") else total
+
+
+def _topk(a: Arguments) -> list[Tensor]:
+    """Return the largest (or smallest) values along an axis, sorted, and their places."""
+    values, indices = a.tensor().topk(a.int_("k", 1), a.int_("axis", -1), largest=not a.flag("ascending"))
+    return [values, indices]
+
+
+def _reduce_argmax(a: Arguments) -> Tensor:
+    return a.tensor().argmax(a.int_("axis", -1), keepdim=a.flag("keep_dims"))
+
+
 def _classify(a: Arguments) -> list[object]:
     """Return the label of each sample, and the probabilities that the dictionary is made from."""
     probabilities = a.tensor("probabilities")
@@ -381,17 +408,33 @@ OPERATIONS: Mapping[str, Callable[[Arguments], object]] = {
     "gelu": lambda a: functional.gelu(a.tensor(), approximate=GELU[a.text("mode", "EXACT")]),
     "softmax": lambda a: torch.softmax(a.tensor(), a.int_("axis", -1)),
     "leaky_relu": lambda a: functional.leaky_relu(a.tensor(), a.number("alpha", 0.01)),
+    "elu": lambda a: functional.elu(a.tensor(), a.number("alpha", 1.0)),
+    "thresholded_relu": _thresholded_relu,
+    "log": lambda a: torch.log(a.tensor() + a.number("epsilon", 1e-45)),
+    "inverse": lambda a: 1 / (a.tensor() + a.number("epsilon", 1e-4)),
+    "cumsum": _cumsum,
+    "reverse": lambda a: a.tensor().flip(a.ints("axes", range(a.tensor().ndim))),
+    "topk": _topk,
+    "reduce_argmax": _reduce_argmax,
     "identity": _each(lambda x: x),
     "relu": _each(torch.relu),
     "relu6": _each(lambda x: x.clamp(0.0, 6.0)),
     "sigmoid": _each(torch.sigmoid),
     "silu": _each(functional.silu),
+    "softplus": _each(functional.softplus),
+    "softsign": _each(functional.softsign),
     "tanh": _each(torch.tanh),
     "erf": _each(torch.erf),
     "exp": _each(torch.exp),
     "abs": _each(torch.abs),
     "sqrt": _each(torch.sqrt),
     "square": _each(torch.square),
+    "floor": _each(torch.floor),
+    "ceil": _each(torch.ceil),
+    "round": _each(torch.round),
+    "sign": _each(torch.sign),
+    "sin": _each(torch.sin),
+    "cos": _each(torch.cos),
     "logical_not": _each(lambda x: ~x.bool()),
     "rsqrt": lambda a: torch.rsqrt(a.tensor() + a.number("epsilon", 1e-12)),
     "add": _both(torch.add),
@@ -411,4 +454,8 @@ OPERATIONS: Mapping[str, Callable[[Arguments], object]] = {
     "reduce_sum": _reduced(torch.sum),
     "reduce_max": _reduced(torch.amax),
     "reduce_min": _reduced(torch.amin),
+    "reduce_l1_norm": _reduced(lambda x, axes, keepdim: torch.linalg.vector_norm(x, 1, axes, keepdim)),
+    "reduce_l2_norm": _reduced(lambda x, axes, keepdim: torch.linalg.vector_norm(x, 2, axes, keepdim)),
+    "reduce_sum_square": _reduced(lambda x, axes, keepdim: x.square().sum(axes, keepdim)),
+    "reduce_log_sum_exp": _reduced(torch.logsumexp),
 }

@@ -73,15 +73,21 @@ class PhoneCoreMl:
             scale_format=ScaleFormat.FP16,
         )
 
-    def check(self, program: QuantizedProgram, profile: DeviceProfile) -> Sequence[Issue]:  # noqa: ARG002 - as above
-        """Return the broken rules of `rules.py`.
+    def check(self, program: QuantizedProgram, profile: DeviceProfile) -> Sequence[Issue]:
+        """Return the broken rules of `rules.py`; where none is an error, what a conversion on trial shows.
 
         Raises:
             DependencyError: coremltools is not installed.
         """
+        from edgedistill.targets.phone_coreml.deployment import deployment_of  # noqa: PLC0415 - kept light for planning
         from edgedistill.targets.phone_coreml.rules import broken_rules  # noqa: PLC0415 - loads torch and coremltools
+        from edgedistill.targets.phone_coreml.trial import refusal  # noqa: PLC0415 - as above
 
-        return broken_rules(program)
+        issues = broken_rules(program)
+        if any(issue.severity is Severity.ERROR for issue in issues):
+            return issues
+        refused = refusal(program, deployment_of(profile))
+        return issues if refused is None else [*issues, refused]
 
     def build(self, program: QuantizedProgram, profile: DeviceProfile, *, package: Package, into: Path) -> Artifact:
         """Write the artifact's folder: a Swift package around the model, manifest, golden samples, labels.

@@ -16,7 +16,6 @@ from edgedistill.errors import GateError
 from edgedistill.evaluate.parity import output_step
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.patterns import Role, role_of
-from edgedistill.quantize.program import Arithmetic
 from edgedistill.targets.app_files import as_an_app_gives_them
 from edgedistill.targets.folder import seal
 from edgedistill.targets.phone_coreml import core_ai
@@ -72,7 +71,7 @@ def write_artifact(
     for name, content in package.assets.items():
         (into / name).write_bytes(content)
     inputs = model_inputs(package.golden_raw, package.preprocessing.model_dump(mode="json"), into)
-    outputs = program.run(inputs, arithmetic=Arithmetic.INTEGER)
+    outputs = program.run(inputs)
     swift = SwiftPackage(module_name(package.name), into)
     card = {"target": target, "profile": profile.name, **_card(program, profile, package, outputs)}
     swift.model.parent.mkdir(parents=True)

@@ -14,7 +14,7 @@ from edgedistill.evaluate.onnx_runtime import OnnxRuntimeExecutor
 from edgedistill.evaluate.torch_executors import ModuleExecutor
 from edgedistill.export.onnx_writer import INPUT, OPSET, onnx_from_module, onnx_from_program
 from edgedistill.export.read_back import quantized_tensors
-from edgedistill.quantize.program import Arithmetic
+from edgedistill.quantize.spec import Arithmetic
 
 
 class Untranslatable(nn.Module):

@@ -8,8 +8,7 @@ from torch.nn import functional
 
 from edgedistill.quantize.annotate import activation_quantizers, annotate, parameter_count
 from edgedistill.quantize.capture import capture
-from edgedistill.quantize.program import Arithmetic
-from edgedistill.quantize.spec import ActivationType, BiasType, Placement, QuantSpec, Symmetry
+from edgedistill.quantize.spec import ActivationType, Arithmetic, BiasType, Placement, QuantSpec, Symmetry
 
 FUSED = QuantSpec(
     activation=ActivationType.INT8, symmetry=Symmetry.SYMMETRIC, bias=BiasType.FP16, placement=Placement.INPUTS
@@ -135,7 +134,7 @@ def test_a_bias_of_fp16_is_the_same_in_simulation_program_and_fp16() -> None:
     program = program_of(residual(), inputs, FUSED)
     with torch.no_grad():
         simulated = calibrated(residual(), inputs, FUSED)(inputs).numpy()
-    assert program.arithmetic is Arithmetic.FLOAT
+    assert program.spec.arithmetic is Arithmetic.FLOAT
     assert abs(simulated - program.run(inputs.numpy())).max() < 1e-6
     biases = [value for name, value in program.graph.state_dict().items() if name.endswith("_bias")]
     assert len(biases) == 10

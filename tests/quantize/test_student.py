@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,23 +11,31 @@ from noise_images import noise_set
 from small_models import residual
 
 from edgedistill.distill.objective import StudentObjective
+from edgedistill.quantize import student
+from edgedistill.quantize.finetune import finetune
 from edgedistill.quantize.graph import attribute
 from edgedistill.quantize.operators import DEQUANTIZE
 from edgedistill.quantize.patterns import Role, role_of
-from edgedistill.quantize.spec import QuantSpec
+from edgedistill.quantize.spec import BiasType, QuantSpec
 from edgedistill.quantize.student import Quantized, Wanted, quantize
-from edgedistill.recipe import Quantize
+from edgedistill.recipe import Finetune, Quantize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
+    from edgedistill.distill.history import History
     from edgedistill.quantize.program import QuantizedProgram
 
 
 def quantized(
-    model: nn.Module, wanted: Wanted | None, *, start: Mapping[str, Tensor] | None = None, **settings: object
+    model: nn.Module,
+    wanted: Wanted | None,
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    spec: QuantSpec | None = None,
+    **settings: object,
 ) -> Quantized:
     document = {
         "calibration": {"samples": 32, "max_drift": 9.0},
@@ -39,7 +47,7 @@ def quantized(
         model,
         noise_set(),
         StudentObjective(model, temperature=2.0),
-        spec=QuantSpec(),
+        spec=spec or QuantSpec(),
         settings=Quantize.model_validate(document),
         seed=0,
         wanted=wanted,
@@ -65,6 +73,21 @@ def test_fine_tuning_is_done_where_calibration_is_not_enough(wanted: Wanted | No
 def test_fine_tuning_can_be_asked_for() -> None:
     result = quantized(residual(), Wanted(lambda _: 1.0, floor=0.9), finetune={"epochs": 1, "when": "always"})
     assert result.program is not result.calibrated
+
+
+@pytest.mark.parametrize(("bias", "steps"), [(BiasType.INT32, 3), (BiasType.FP16, 0)])
+def test_the_last_steps_learn_from_integers_only_where_the_runtime_has_some(
+    bias: BiasType, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def watched(*arguments: Any, settings: Finetune, **options: Any) -> History:  # noqa: ANN401 - as finetune's
+        seen.append(settings.exact_steps)
+        return finetune(*arguments, settings=settings, **options)
+
+    monkeypatch.setattr(student, "finetune", watched)
+    quantized(residual(), None, spec=QuantSpec(bias=bias), finetune={"epochs": 1, "batch_size": 32, "exact_steps": 3})
+    assert seen == [steps]
 
 
 def test_another_spec_starts_from_the_weights_of_the_first_and_trains_half_as_long() -> None:

@@ -14,7 +14,7 @@ from zoo import Entry, sequences, settled, vision
 
 from edgedistill.evaluate.integer_share import integer_share
 from edgedistill.export.onnx_writer import onnx_from_program
-from edgedistill.quantize.program import Arithmetic
+from edgedistill.quantize.spec import Arithmetic
 
 if TYPE_CHECKING:
     from pathlib import Path

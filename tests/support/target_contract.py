@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgedistill.quantize.program import QuantizedProgram
+    from edgedistill.quantize.spec import Arithmetic
     from edgedistill.targets.base import Artifact, DeviceProfile, Target
 
 PREPROCESSING = ImagePreprocessing(size=(16, 16), channels=1, mean=(0.5,), std=(0.25,))
@@ -38,6 +39,7 @@ class TargetContract:
 
     target_name: str
     profile_name: str
+    arithmetic: Arithmetic
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -64,6 +66,9 @@ class TargetContract:
         tmp_path_factory: pytest.TempPathFactory,
     ) -> Artifact:
         return target.build(program, profile, package=package(), into=tmp_path_factory.mktemp("artifact") / "a")
+
+    def test_its_program_computes_as_its_runtime_does(self, target: Target, profile: DeviceProfile) -> None:
+        assert target.quant_spec(profile).arithmetic is self.arithmetic
 
     def test_it_is_found_by_its_name(self, target: Target) -> None:
         assert target.name == self.target_name

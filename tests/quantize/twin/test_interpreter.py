@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from edgedistill.evaluate.onnx_runtime import OnnxRuntimeExecutor
 from edgedistill.export.onnx_writer import onnx_from_program
-from edgedistill.quantize.program import Arithmetic
+from edgedistill.quantize.spec import Arithmetic
 from edgedistill.quantize.twin.exact import EXACT_FLOAT32
 from edgedistill.quantize.twin.interpreter import IntegerInterpreter
 

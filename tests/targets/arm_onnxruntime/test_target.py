@@ -6,7 +6,7 @@ from small_models import images, program_of, residual
 from target_contract import TargetContract, package
 
 from edgedistill.errors import GateError
-from edgedistill.quantize.spec import ActivationType, QuantSpec, Symmetry
+from edgedistill.quantize.spec import ActivationType, Arithmetic, QuantSpec, Symmetry
 from edgedistill.targets.base import Artifact, profile_named
 from edgedistill.targets.registry import target_named
 
@@ -14,6 +14,7 @@ from edgedistill.targets.registry import target_named
 class TestArmOnnxRuntime(TargetContract):
     target_name = "arm-onnxruntime"
     profile_name = "raspberry-pi-4"
+    arithmetic = Arithmetic.INTEGER
 
     def test_the_model_is_one_file_without_external_data(self, artifact: Artifact) -> None:
         model = onnx.load(artifact.folder / artifact.model, load_external_data=False)

@@ -9,7 +9,7 @@ from target_contract import TargetContract, package
 from edgedistill.errors import GateError, UnsupportedError
 from edgedistill.evaluate.executor import Execution
 from edgedistill.quantize.program import QuantizedProgram
-from edgedistill.quantize.spec import QuantSpec
+from edgedistill.quantize.spec import Arithmetic, QuantSpec
 from edgedistill.targets.base import Artifact, Inspects, Target, profile_named
 from edgedistill.targets.folder import open_artifact
 from edgedistill.targets.registry import target_named
@@ -18,6 +18,7 @@ from edgedistill.targets.registry import target_named
 class TestJetsonTensorRt(TargetContract):
     target_name = "jetson-tensorrt"
     profile_name = "orin-nano"
+    arithmetic = Arithmetic.FLOAT
 
     def test_each_form_is_one_file_of_a_fixed_batch_without_external_data(self, artifact: Artifact) -> None:
         _, manifest = open_artifact(artifact.folder)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from edgedistill.data.preprocessing import ArrayPreprocessing, TextPreprocessing
 from edgedistill.errors import DataError, GateError
 from edgedistill.quantize.program import QuantizedProgram
-from edgedistill.quantize.spec import BiasType, QuantSpec, ScaleFormat
+from edgedistill.quantize.spec import Arithmetic, BiasType, QuantSpec, ScaleFormat
 from edgedistill.targets.base import Artifact, profile_named
 from edgedistill.targets.folder import model_bytes, open_artifact
 from edgedistill.targets.phone_coreml.convert import model_from_program
@@ -32,6 +32,7 @@ from edgedistill.targets.registry import target_named
 class TestSince17(TargetContract):
     target_name = "phone-coreml"
     profile_name = "iphone-15-pro"
+    arithmetic = Arithmetic.FLOAT
 
     def test_the_package_says_which_system_it_needs_and_what_it_was_made_from(
         self, artifact: Artifact, program: QuantizedProgram
@@ -63,6 +64,7 @@ class TestSince17(TargetContract):
 class TestSince18(TargetContract):
     target_name = "phone-coreml"
     profile_name = "iphone-15-pro-ios18"
+    arithmetic = Arithmetic.FLOAT
 
     def test_weights_are_blockwise(self, artifact: Artifact) -> None:
         model = read_package(artifact.folder / artifact.model)
@@ -96,6 +98,36 @@ def test_a_table_of_embeddings_keeps_its_zero_point(profile: str, tmp_path: Path
         np.testing.assert_array_equal(read[name].zero_point, tensor.zero_point.numpy(), strict=True)
     found = InterpretedPackage(tmp_path / "m.mlpackage", Precision.FP32).run(tokens.numpy())
     np.testing.assert_allclose(found, program.run(tokens.numpy()), atol=1e-5)
+
+
+class Encoder(nn.Module):
+    """Two layers of attention over token ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(32, 4, 64, 0.0, "gelu", batch_first=True, norm_first=False)
+        self.table, self.layers = nn.Embedding(50, 32), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.layers(self.table(tokens)).mean(1)  # type: ignore[no-any-return]
+
+
+def test_an_encoder_computes_what_the_program_computes_far_below_a_step(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    target, tokens = target_named("phone-coreml"), torch.randint(0, 50, (64, 12), dtype=torch.int32)
+    device = profile_named(target, "iphone-15-pro")
+    program = program_of(Encoder().eval(), tokens, target.quant_spec(device))
+    text = TextPreprocessing(tokenizer="none", max_length=12)
+    model = model_from_program(
+        program,
+        deployment=deployment_of(device),
+        package=dataclasses.replace(package(), preprocessing=text, task="embedding", classes=()),
+    )
+    write_package(model, tmp_path / "m.mlpackage", metadata={})
+    reference = program.run(tokens.numpy())
+    found = InterpretedPackage(tmp_path / "m.mlpackage", Precision.FP32).run(tokens.numpy())
+    step = float(np.ptp(reference)) / 255
+    assert np.abs(found - reference).max() < step / 1000
 
 
 def test_another_process_writes_the_same_bytes(artifact: Artifact, tmp_path: Path) -> None:
