@@ -1,4 +1,4 @@
-"""Arguments that torch leaves out or gives as whole numbers, and that coremltools 9.0 cannot do without."""
+"""What coremltools 9.0 misreads of a graph, said in a way that it reads."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from edgedistill.quantize.patterns import ATEN
 
 if TYPE_CHECKING:
     from torch import fx
+    from torch.fx.node import Argument
 
 POOLS = (ATEN.max_pool1d.default, ATEN.max_pool2d.default, ATEN.max_pool3d.default)
 CLAMPS = (ATEN.hardtanh.default, ATEN.hardtanh_.default, ATEN.clamp.default)
+
+SUMS = (ATEN.add.Tensor, ATEN.sub.Tensor)
 
 
 def completed(graph: fx.GraphModule) -> fx.GraphModule:
     """Return a copy of a program's graph that computes the same and whose operators say all that coremltools reads.
 
-    A pooling that gives no stride has its kernel's; bounds of a clamp are numbers of the type of what they bound.
+    A pooling that gives no stride has its kernel's; bounds of a clamp are numbers of the type of what they bound; the
+    factor `alpha` of a sum, which it would leave out without a word, is a product before it.
     """
     copied = copy.deepcopy(graph)
     for node in copied.graph.nodes:
@@ -25,6 +29,16 @@ def completed(graph: fx.GraphModule) -> fx.GraphModule:
             node.args = (*node.args, node.args[1])
         elif node.target in CLAMPS:
             node.args = tuple(float(bound) if isinstance(bound, int) else bound for bound in node.args)
-            node.kwargs = {name: float(bound) if isinstance(bound, int) else bound for name, bound in node.kwargs.items()}
+            node.kwargs = {
+                name: float(bound) if isinstance(bound, int) else bound for name, bound in node.kwargs.items()
+            }
+        elif node.target in SUMS and node.kwargs.get("alpha", 1) != 1:
+            with copied.graph.inserting_before(node):
+                product = copied.graph.call_function(ATEN.mul.Tensor, (node.args[1], float(node.kwargs["alpha"])))
+            node.args, node.kwargs = (node.args[0], product), {}
     copied.recompile()
     return copied
+
+
+def _number(value: Argument) -> Argument:
+    return float(value) if isinstance(value, int) else value

@@ -14,7 +14,7 @@ from edgedistill.errors import DataError, EdgeDistillError, ShapeError, Unsuppor
 from edgedistill.quantize.operators import DEQUANTIZE, QUANTIZE
 from edgedistill.targets.phone_coreml import lowering
 from edgedistill.targets.phone_coreml.completion import completed
-from edgedistill.targets.phone_coreml.vendor import coremltools, quiet
+from edgedistill.targets.phone_coreml.vendor import coremltools, part, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,14 +194,30 @@ def _exported(program: QuantizedProgram, package: Package) -> ExportedProgram:
     module = Deployed(program.graph, package.task, package.preprocessing).eval()
     try:
         with quiet():
-            exported: ExportedProgram = torch.export.export(module, (example,)).run_decompositions({})
-            return exported
+            return decomposed(torch.export.export(module, (example,)))
     except Exception as error:  # torch.export raises of every kind
         raise ShapeError(
             "program for Core ML",
             found=f"it does not take one input of shape {tuple(example.shape)}: {str(error).strip().splitlines()[0]}",
             fix="give the recipe the preprocessing that the program was trained with",
         ) from error
+
+
+def decomposed(exported: ExportedProgram) -> ExportedProgram:
+    """Return a program in the form that coremltools takes: an operator that it does not know as what torch makes of it.
+
+    Whatever torch has no decomposition for stays.
+    """
+    plain: ExportedProgram = exported.run_decompositions({})
+    known = part("coremltools.converters.mil.frontend.torch").is_torch_fx_node_supported
+    unknown = {
+        node.target
+        for node in plain.graph.nodes
+        if node.op == "call_function" and node.target not in (QUANTIZE, DEQUANTIZE) and not known(node)
+    }
+    table = torch.export.default_decompositions()
+    possible = {operator: table[operator] for operator in unknown if operator in table}
+    return plain.run_decompositions(possible) if possible else plain
 
 
 def _check_labels(exported: ExportedProgram, package: Package) -> None:

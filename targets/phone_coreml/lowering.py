@@ -43,6 +43,16 @@ def register() -> None:
     registry = part("coremltools.converters.mil.frontend.torch")
     for name, rule in (("quantize", _quantize), ("dequantize", _dequantize)):
         registry.register_torch_op(rule, torch_alias=[f"{NAMESPACE}::{name}", f"{NAMESPACE}.{name}"])
+    registry.register_torch_op(_gelu, torch_alias=["gelu"], override=True)
+
+
+def _gelu(context: Any, node: Any) -> None:  # noqa: ANN401 - coremltools has no types
+    """Translate GELU with its approximation, which torch gives by name and coremltools 9.0 reads by place only."""
+    ops = part("coremltools.converters.mil.frontend.torch.ops")
+    (values,) = ops._get_inputs(context, node, expected=1)  # noqa: SLF001 - how its own rules read them
+    (given,) = ops._get_kwinputs(context, node, "approximate", default=[None])  # noqa: SLF001 - as above
+    mode = "TANH_APPROXIMATION" if getattr(given, "val", given) == "tanh" else "EXACT"
+    context.add(_builder().gelu(x=values, mode=mode, name=node.name))
 
 
 def _quantize(context: Any, node: Any) -> None:  # noqa: ANN401 - coremltools has no types

@@ -17,6 +17,7 @@ from edgedistill.quantize.scales import SMALLEST
 from edgedistill.quantize.spec import ScaleFormat
 from edgedistill.targets.base import Issue, Severity
 from edgedistill.targets.phone_coreml import lowering
+from edgedistill.targets.phone_coreml.convert import decomposed
 from edgedistill.targets.phone_coreml.vendor import part, quiet
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ def _known_operators(program: QuantizedProgram) -> Iterator[Issue]:
     """COREML005: an operator that coremltools cannot translate, in the form that it is given the program in."""
     is_supported = part("coremltools.converters.mil.frontend.torch").is_torch_fx_node_supported
     with quiet():
-        decomposed = program.exported.run_decompositions({})
-        called = [node for node in decomposed.graph.nodes if node.op == "call_function"]
+        called = [node for node in decomposed(program.exported).graph.nodes if node.op == "call_function"]
         unknown = [node for node in called if node.target not in (QUANTIZE, DEQUANTIZE) and not is_supported(node)]
     for node in unknown:
         found = f"'{node.target}' has no counterpart in Core ML"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from edgedistill.errors import UnsupportedError, nearest
 from edgedistill.quantize.spec import ActivationType, BiasType, Granularity, QuantSpec, ScaleFormat, Symmetry
-from edgedistill.targets.base import DeviceProfile, Issue, profiles_from_folder, require_unbroken
+from edgedistill.targets.base import DeviceProfile, Issue, Severity, profiles_from_folder, require_unbroken
 from edgedistill.targets.phone_coreml.deployment import Deployment
 from edgedistill.targets.phone_coreml.needs import core_ai_missing, lacking
 
@@ -98,10 +98,11 @@ class PhoneCoreMl:
             DataError: the number of classes is not the number of outputs.
             DependencyError: coremltools is not installed.
         """
+        from edgedistill.targets.phone_coreml.rules import broken_rules  # noqa: PLC0415 - loads torch and coremltools
         from edgedistill.targets.phone_coreml.writer import write_artifact  # noqa: PLC0415 - as above
 
         self.check_purpose(package.purpose, profile)
-        require_unbroken(self.check(program, profile))
+        require_unbroken(broken_rules(program))
         shutil.rmtree(into, ignore_errors=True)
         return write_artifact(program, profile, package=package, into=into, target=self.name)
 

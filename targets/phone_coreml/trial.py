@@ -1,4 +1,4 @@
-"""A conversion on trial, before anything is trained: what coremltools refuses, and what nobody could check afterwards."""
+"""A conversion on trial, before anything is trained: what coremltools refuses, and what could not be checked later."""
 
 from __future__ import annotations
 

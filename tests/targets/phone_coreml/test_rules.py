@@ -2,14 +2,18 @@
 
 import copy
 
+import pytest
 import torch
 from small_models import images, program_of, residual
 from torch import Tensor, nn
+from torch.nn import functional
 
 from edgedistill.quantize.program import QuantizedProgram
 from edgedistill.quantize.spec import BiasType, QuantSpec, ScaleFormat
-from edgedistill.targets.base import Severity
+from edgedistill.targets.base import Severity, profile_named
+from edgedistill.targets.phone_coreml import convert
 from edgedistill.targets.phone_coreml.rules import broken_rules
+from edgedistill.targets.registry import target_named
 
 
 def found(program: QuantizedProgram) -> dict[str, str]:
@@ -103,3 +107,37 @@ class Long(nn.Module):
 def test_a_long_axis_is_a_warning() -> None:
     issues = {issue.rule: issue.severity for issue in broken_rules(program_of(Long(), images(8)))}
     assert issues.get("COREML007") is Severity.WARNING
+
+
+class Hyperbolic(nn.Module):
+    """Has an operator that Core ML has and whose computation nobody could check here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sinh(self.first(x)).mean((2, 3))
+
+
+class Bare(Hyperbolic):
+    """Pools without a stride, which coremltools wants."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.max_pool2d(self.first(x), 2).mean((2, 3))
+
+
+def test_an_operation_that_could_not_be_checked_is_named_before_anything_is_trained() -> None:
+    target = target_named("phone-coreml")
+    profile = profile_named(target, "iphone-15-pro")
+    issues = target.check(program_of(Hyperbolic(), images(8), target.quant_spec(profile)), profile)
+    assert [issue.rule for issue in issues] == ["COREML008"]
+    assert "no rule for sinh" in issues[0].message
+
+
+def test_what_the_converter_refuses_is_named_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert, "completed", copy.deepcopy)
+    target = target_named("phone-coreml")
+    profile = profile_named(target, "iphone-15-pro")
+    program = program_of(Bare(), images(8), target.quant_spec(profile))
+    assert "max_pool2d" in target.check(program, profile)[0].message
