@@ -48,4 +48,4 @@ def _package(program: QuantizedProgram) -> Package:
     shape = tuple(int(size) for size in sample.shape[1:])
     tokens = sample.dtype == torch.int32
     kind = TextPreprocessing(tokenizer="none", max_length=shape[0]) if tokens else ArrayPreprocessing(shape=shape)
-    return Package("trial", (), kind, np.zeros((1, *shape), np.int32 if tokens else np.float32), task=EMBEDDING)
+    return Package("trial", (), kind, np.zeros((1, *shape), np.float32), task=EMBEDDING)
