@@ -58,6 +58,14 @@ class Limits:
     min_within_steps: float
     min_top1_agreement: float
 
+    def widened(self, other: Limits) -> Limits:
+        """Return limits that whatever keeps either of the two keeps."""
+        return Limits(
+            max(self.max_steps, other.max_steps),
+            min(self.min_within_steps, other.min_within_steps),
+            min(self.min_top1_agreement, other.min_top1_agreement),
+        )
+
 
 @runtime_checkable
 class StatesLimits(Protocol):
@@ -65,4 +73,4 @@ class StatesLimits(Protocol):
 
     @property
     def limits(self) -> Limits:
-        """Used in place of the recipe's."""
+        """Used where they are wider than the recipe's."""

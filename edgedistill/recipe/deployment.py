@@ -55,7 +55,8 @@ class Verify(Section):
     samples: int | None = Field(default=None, ge=1)
     """Evaluation samples to compare on; none means all."""
     min_top1_agreement: Share = 0.9999
-    """Least share of samples on which program and artifact name the same class; a gate."""
+    """Least share of samples on which program and artifact name the same class; a gate. Where the artifact computes in
+    another arithmetic (fp16), a target may ask for less; a lower share here counts there too."""
     max_steps: float = Field(default=1.0, ge=0, le=255)
     """Output steps within which an output counts as equal."""
     min_within_steps: Share = 0.999

@@ -34,8 +34,8 @@ class Loose(Board):
     limits: Limits = field(default_factory=lambda: Limits(100.0, 0.5, 0.5))
 
 
-def compared(judge: Judge, executor: Board) -> object:
-    context = SimpleNamespace(judge=judge, recipe=SimpleNamespace(verify=Verify()))
+def compared(judge: Judge, executor: Board, verify: Verify | None = None) -> object:
+    context = SimpleNamespace(judge=judge, recipe=SimpleNamespace(verify=verify or Verify()))
     return parity_record(
         context, target="t/p", before=Board("program"), reference=REFERENCE, executor=executor, outputs=OTHER
     )
@@ -54,3 +54,17 @@ def test_an_executors_own_limits_win_and_are_told() -> None:
     assert (strict.passed, strict.limits) == (False, None)
     assert loose.passed
     assert loose.limits.max_steps == 100
+
+
+@dataclass
+class Half(Board):
+    limits: Limits = field(default_factory=lambda: Limits(4.0, 0.5, 0.995))
+
+
+@pytest.mark.parametrize(("share", "passed"), [(0.9999, False), (0.8, False), (0.75, True)])
+def test_a_recipe_that_asks_for_less_than_the_executor_is_obeyed(share: float, *, passed: bool) -> None:
+    judge = ClassJudge(np.zeros(4, np.int64), "accuracy")
+    found = compared(judge, Half(), Verify(min_top1_agreement=share))
+    assert found.passed is passed
+    assert found.limits.min_top1_agreement == min(share, 0.995)
+    assert found.limits.max_steps == 4
