@@ -26,7 +26,7 @@ def parity_record(
     executor: Executor,
     outputs: NDArray[np.float32],
 ) -> ParityRecord:
-    """Compare an executor with the one before it, by the wider of the recipe's limits and those that the executor states.
+    """Compare an executor with the one before it, by the recipe's limits or the executor's wider ones.
 
     Args:
         context: of the run, whose judge says what outputs answer.
