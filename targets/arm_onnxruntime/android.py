@@ -58,7 +58,7 @@ transient true try typealias typeof val var void volatile when while
 KEYWORDS = frozenset(re.findall(r"\w+", WORDS))
 """Words of Kotlin or Java that cannot be a part of a package's name."""
 REDUCED = "model.ort"
-NOTE = "Kotlin sources: compiled against stand-ins for Android, not by Android's own toolchain, and not run on a phone"
+NOTE = "Kotlin sources: their templates were compiled against stand-ins for Android, not by its toolchain or on a phone"
 SAMPLES = {"image": "bitmap", "array": "values", "text": "tokens"}
 """What an app gives, by kind of preprocessing."""
 SAMPLE_TYPES = {"image": "Bitmap", "array": "FloatArray", "text": "IntArray"}

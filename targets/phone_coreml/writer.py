@@ -54,7 +54,7 @@ On a Mac with the device connected:
 checks the golden samples on the device and measures latency. {module}/README.md says more.
 """
 NOTES = (
-    "Swift sources: compiled and tested by Swift 6.0.3 on Linux, against stand-ins for Apple's modules; not by Xcode",
+    "Swift sources: their templates were compiled by Swift 6.0.3 against stand-ins for Apple's modules; not by Xcode",
     "the model was interpreted, not run by Core ML",
 )
 
