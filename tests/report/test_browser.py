@@ -27,7 +27,7 @@ const visible = box => box.width > 0 && box.height > 0;
 const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
   && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
 function measure(name, width, frame) {
-  const root = frame.contentDocument.documentElement, clashes = [], outside = [];
+  const root = frame.contentDocument.documentElement, clashes = [], outside = [], unseen = [];
   let pictures = 0, smallest = 99;
   for (const svg of root.querySelectorAll("svg")) {
     if (!visible(svg.getBoundingClientRect())) continue;
@@ -42,7 +42,12 @@ function measure(name, width, frame) {
         if (overlap(boxes[i], boxes[j])) clashes.push(texts[j].textContent + " | " + text.textContent);
     });
   }
-  return {name, width, scroll: root.scrollWidth, pictures, smallest, clashes, outside};
+  for (const holder of new Set([...root.querySelectorAll(".drawing")].map(item => item.parentElement))) {
+    if (!visible(holder.getBoundingClientRect())) continue;
+    if (![...holder.querySelectorAll(":scope > .drawing")].some(item => visible(item.getBoundingClientRect())))
+      unseen.push(holder.textContent.slice(0, 80));
+  }
+  return {name, width, scroll: root.scrollWidth, pictures, smallest, clashes, outside, unseen};
 }
 for (const [name, page] of Object.entries(pages)) for (const width of widths) {
   const frame = document.createElement("iframe");
@@ -117,6 +122,7 @@ def test_no_screen_is_widened_and_no_label_is_covered(looked_at: tuple[str, Path
         assert item["smallest"] >= 10.5, item
         assert item["clashes"] == [], item
         assert item["outside"] == [], item
+        assert item["unseen"] == [], item
     with Image.open(picture) as image:
         colours = image.convert("RGB").getcolors(maxcolors=2**20)
     assert colours is not None
