@@ -1,7 +1,8 @@
 """How coremltools translates `edgedistill::quantize` and `edgedistill::dequantize`: each stored number as it is.
 
 coremltools 9.0 has rules for torch's own quantize operators only. With rules for ours, codes, scales and zero points
-go into the package unchanged, and every operation has the name of the program's tensor.
+go into the package unchanged, and every operation has the name of the program's tensor. Its rule for GELU, which loses
+the approximation, is replaced.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ CURRENT: ContextVar[Conversion] = ContextVar("conversion")
 
 @functools.cache
 def register() -> None:
-    """Teach coremltools our two operators; once in a process."""
+    """Teach coremltools our two operators and GELU's approximation; once in a process."""
     registry = part("coremltools.converters.mil.frontend.torch")
     for name, rule in (("quantize", _quantize), ("dequantize", _dequantize)):
         registry.register_torch_op(rule, torch_alias=[f"{NAMESPACE}::{name}", f"{NAMESPACE}.{name}"])

@@ -56,6 +56,7 @@ ARITHMETIC: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda x: x / (x.std((2, 3), correction=0, keepdim=True) + 1e-3),
     lambda x: torch.add(x, x.square(), alpha=0.5),
     lambda x: torch.sub(x, x.square(), alpha=0.5),
+    lambda x: torch.add(x, 2, alpha=3),
     lambda x: torch.addcmul(x, x, x + 1, value=0.25),
     lambda x: x.logsumexp(1, keepdim=True),
     lambda x: x.cumsum(2) / 16,
